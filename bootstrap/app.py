@@ -1,0 +1,75 @@
+"""What is brought up: an app's Alembic project, its models, its seeds, its setting names.
+
+The engine knows an app through this declaration alone. Five apps are shipped; others are declared
+in `bootstrapd.toml`.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SHIPPED = ("godel",)
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """An app's own YAML file, whose values may read `${NAME:-default}`.
+
+    `keys` maps a dotted key of the file to the setting name that it stands for.
+    """
+
+    path: str
+    keys: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class App:
+    """One app, as declared.
+
+    `alembic` is an `alembic.ini`, a `pyproject.toml` with `[tool.alembic]`, or a script directory.
+    `metadata` and `seeds` are `package.module:attribute`. `aliases` maps a setting name of
+    bootstrapd to the app's own names for it. `postgres` holds the app's defaults for the parts
+    `host`, `port`, `db` and `user`. `python` is the interpreter that has the app's dependencies;
+    None means this one.
+    """
+
+    name: str
+    alembic: Path
+    title: str = ""
+    metadata: str | None = None
+    seeds: str | None = None
+    sqlite: str = ""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    postgres: Mapping[str, str] = field(default_factory=dict)
+    config_file: ConfigFile | None = None
+    redis: bool = False
+    python: str | None = None
+    version_table: str = "alembic_version"
+    declared_in: str = "shipped"
+
+    @property
+    def sqlite_path(self) -> str:
+        """Where the app's SQLite file is when nothing says otherwise."""
+        return self.sqlite or f"./{self.name}.db"
+
+    @property
+    def project(self) -> Path:
+        """The folder that the app's Alembic project calls home."""
+        return self.alembic if self.alembic.is_dir() else self.alembic.parent
+
+
+def shipped(name: str) -> App:
+    """One of the apps that come with bootstrapd, by its name."""
+    module = importlib.import_module(f"bootstrap.apps.{name}")
+    app = module.APP
+    assert isinstance(app, App)
+    return app
+
+
+def shipped_migrations(name: str) -> Path:
+    """The Alembic project of a shipped app: in the wheel inside the package, else beside it."""
+    package = Path(__file__).parent
+    installed = package / "migrations"
+    root = installed if installed.is_dir() else package.parent / "migrations"
+    return root / name / "alembic.ini"

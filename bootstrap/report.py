@@ -1,0 +1,92 @@
+"""How the journal reads: log lines as text or JSON on stderr, and the status as a plain document."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from bootstrap import redact
+from bootstrap.journal import Event, Level, Sink, Status
+
+_RANK: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
+    """A sink that writes one line an event, in `form` text or json, from `threshold` up."""
+
+    def write(event: Event, _: Status) -> None:
+        if _RANK[event.level] < _RANK[threshold]:
+            return
+        out = stream or sys.stderr
+        when = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")
+        if form == "json":
+            record = {
+                "time": when,
+                "level": event.level,
+                "event": event.name,
+                "stage": event.stage,
+                "message": event.message,
+                **event.facts,
+            }
+            line = dumps(record)
+        else:
+            # At a terminal the minute is enough; the full date is for files.
+            shown = when[11:19] if out.isatty() else when
+            line = redact.text(f"{shown} {event.level:<7} {event.stage}: {event.message}")
+        out.write(line + "\n")
+        out.flush()
+
+    return write
+
+
+def dumps(document: object) -> str:
+    """`document` as JSON on one line, secrets hidden."""
+    return redact.text(json.dumps(document, default=str, ensure_ascii=False))
+
+
+def document(status: Status) -> dict[str, Any]:
+    """The status as a JSON document, as the status file, `--json` and HTTP show it."""
+    progress = None
+    if status.progress is not None:
+        eta_s = status.progress.eta_s(time.monotonic())
+        progress = {
+            "what": status.progress.what,
+            "done": status.progress.done,
+            "total": status.progress.total,
+            "eta_s": None if eta_s is None else round(eta_s, 1),
+        }
+    return {
+        "app": status.app,
+        "target": status.target,
+        "identity": status.identity,
+        "release": status.release,
+        "phase": status.phase,
+        "ready": status.phase == "ready",
+        "stage": status.stage,
+        "reason": status.reason,
+        "runbook": status.slug,
+        "exit_code": status.exit_code,
+        "fallback": status.fallback,
+        "revisions": list(status.revisions),
+        "heads": list(status.heads),
+        "pending": status.pending,
+        "attempts": dict(status.attempts),
+        "wait_s": round(status.wait_s, 4),
+        "lock_s": round(status.lock_s, 4),
+        "durations_s": dict(status.durations_s),
+        "findings": [dict(finding) for finding in status.findings],
+        "seeded": {table: dict(counts) for table, counts in status.seeded.items()},
+        "progress": progress,
+        "started_at": _iso(status.started_at),
+        "changed_at": _iso(status.changed_at),
+        "checked_at": _iso(status.checked_at),
+        "last_success_at": _iso(status.last_success_at),
+    }
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,754 @@
+"""All settings: where they come from, what they mean, and every problem with them at once.
+
+Precedence: command-line flag, environment, `bootstrapd.toml`, default. Any NAME may be read from
+the file that NAME_FILE names. This module alone reads the environment.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from bootstrap import app as apps
+from bootstrap import redact, target
+from bootstrap.errors import SettingsError
+
+CONFIG_NAME = "bootstrapd.toml"
+STORAGES = ("sqlite", "postgres", "auto")
+# What the five documents call these choices.
+_STORAGE_SYNONYMS = {"postgresql": "postgres", "sqlite3": "sqlite"}
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _number(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
+def _count(value: str) -> int:
+    if not value.isdigit():
+        raise ValueError
+    return int(value)
+
+
+def _switch(value: str) -> bool:
+    lowered = value.lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise ValueError
+
+
+def _port(value: str) -> str:
+    if not (value.isdigit() and 0 < int(value) < 65536):
+        raise ValueError
+    return value
+
+
+def _choice(*values: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        lowered = _STORAGE_SYNONYMS.get(value.lower(), value.lower())
+        if lowered not in values:
+            raise ValueError
+        return lowered
+
+    read.__doc__ = " or ".join(values)
+    return read
+
+
+def _ssl(value: str) -> str:
+    """true, false or one of libpq's modes"""
+    if value.lower() in _SSL_MODES:
+        return value.lower()
+    return "require" if _switch(value) else "prefer"
+
+
+_text.__doc__ = "text"
+_number.__doc__ = "a number of 0 or more"
+_count.__doc__ = "a whole number of 0 or more"
+_switch.__doc__ = "true or false"
+_port.__doc__ = "a port number"
+
+
+def setting(
+    env: str,
+    default: Any,
+    what: str,
+    read: Callable[[str], Any] = _text,
+    *,
+    flag: str = "",
+    secret: bool = False,
+) -> Any:
+    """One setting: its environment variable, default, meaning, reader and command-line flag."""
+    return field(
+        default=default,
+        metadata={"env": env, "what": what, "read": read, "flag": flag, "secret": secret},
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective settings of one run. Units are in the names: `_s` seconds, `_ms` milliseconds."""
+
+    database_url: str | None = setting(
+        "DATABASE_URL", None, "the database", flag="--database-url", secret=True
+    )
+    direct_url: str | None = setting(
+        "BOOTSTRAPD_DIRECT_URL",
+        None,
+        "the road past a pooler, for locks and migrations",
+        flag="--direct-url",
+        secret=True,
+    )
+    redis_url: str | None = setting(
+        "REDIS_URL", None, "the Redis to wait for", flag="--redis-url", secret=True
+    )
+    storage: str | None = setting(
+        "BOOTSTRAPD_STORAGE", None, "the kind of database", _choice(*STORAGES)
+    )
+    sqlite_path: str | None = setting(
+        "BOOTSTRAPD_SQLITE_PATH", None, "the SQLite file (default: the app's)"
+    )
+    postgres_host: str | None = setting("POSTGRES_HOST", None, "PostgreSQL server")
+    postgres_port: str | None = setting("POSTGRES_PORT", None, "its port", _port)
+    postgres_db: str | None = setting("POSTGRES_DB", None, "database on it")
+    postgres_user: str | None = setting("POSTGRES_USER", None, "role to log in as")
+    postgres_password: str | None = setting(
+        "POSTGRES_PASSWORD", None, "its password", secret=True
+    )
+    postgres_ssl: str | None = setting("POSTGRES_SSL", None, "TLS to it", _ssl)
+
+    app: str | None = setting("BOOTSTRAPD_APP", None, "the app to bring up", flag="--app")
+    config: str | None = setting(
+        "BOOTSTRAPD_CONFIG", None, f"configuration file (default: ./{CONFIG_NAME})", flag="--config"
+    )
+    state_dir: str | None = setting(
+        "BOOTSTRAPD_STATE_DIR",
+        None,
+        "folder of the status file and the pin; naming one pins this deployment to one database "
+        "(default: $STATE_DIRECTORY, else ./.bootstrapd)",
+        flag="--state-dir",
+    )
+    environment: str = setting(
+        "BOOTSTRAPD_ENVIRONMENT",
+        "development",
+        "production verifies certificates and forbids falling back to SQLite",
+        _choice("development", "test", "production"),
+    )
+    log_format: str = setting(
+        "BOOTSTRAPD_LOG_FORMAT",
+        "text",
+        "form of the log lines",
+        _choice("text", "json"),
+        flag="--log-format",
+    )
+
+    wait_timeout_s: float = setting(
+        "BOOTSTRAPD_WAIT_TIMEOUT_S",
+        60.0,
+        "how long to wait for the servers",
+        _number,
+        flag="--timeout",
+    )
+    auto_timeout_s: float = setting(
+        "BOOTSTRAPD_AUTO_TIMEOUT_S",
+        3.0,
+        "storage auto: how long PostgreSQL may take to answer before SQLite is used",
+        _number,
+    )
+    connect_timeout_s: float = setting(
+        "BOOTSTRAPD_CONNECT_TIMEOUT_S", 5.0, "how long one connection attempt may hang", _number
+    )
+    refused_grace_s: float = setting(
+        "BOOTSTRAPD_REFUSED_GRACE_S",
+        2.0,
+        "how long a refusal (wrong password, missing database) is tried again before it is final",
+        _number,
+    )
+    backoff_first_s: float = setting(
+        "BOOTSTRAPD_BACKOFF_FIRST_S", 0.02, "first sleep between two tries", _number
+    )
+    backoff_factor: float = setting(
+        "BOOTSTRAPD_BACKOFF_FACTOR", 1.25, "growth of the sleep from try to try", _number
+    )
+    backoff_cap_s: float = setting(
+        "BOOTSTRAPD_BACKOFF_CAP_S", 5.0, "longest sleep between two tries", _number
+    )
+    backoff_jitter: float = setting(
+        "BOOTSTRAPD_BACKOFF_JITTER", 0.2, "part of each sleep that is random (0 to 1)", _number
+    )
+    wait_tries: int = setting(
+        "BOOTSTRAPD_WAIT_TRIES", 0, "how many tries at the most; 0 is as many as fit", _count
+    )
+    require_primary: bool = setting(
+        "BOOTSTRAPD_REQUIRE_PRIMARY",
+        False,
+        "a standby is not ready",
+        _switch,
+        flag="--require-primary",
+    )
+    container: str | None = setting(
+        "BOOTSTRAPD_CONTAINER",
+        None,
+        "the local container of the database (its name, or project/service), to be watched",
+    )
+
+    lock_wait_s: float = setting(
+        "BOOTSTRAPD_LOCK_WAIT_S", 300.0, "how long to wait for another migration to end", _number
+    )
+    lock_timeout_ms: int = setting(
+        "BOOTSTRAPD_LOCK_TIMEOUT_MS",
+        4000,
+        "how long one statement of a migration may queue for a table lock",
+        _count,
+    )
+    statement_timeout_ms: int = setting(
+        "BOOTSTRAPD_STATEMENT_TIMEOUT_MS",
+        900_000,
+        "how long one statement of a migration may run",
+        _count,
+    )
+    migrate_retries: int = setting(
+        "BOOTSTRAPD_MIGRATE_RETRIES",
+        5,
+        "how often a revision is tried again after a lock timeout, deadlock or serialization "
+        "failure",
+        _count,
+    )
+    migrate: bool = setting(
+        "BOOTSTRAPD_MIGRATE", True, "apply pending revisions; false waits for others to", _switch
+    )
+    seed: bool = setting("BOOTSTRAPD_SEED", True, "insert the app's reference rows", _switch)
+    validate: str = setting(
+        "BOOTSTRAPD_VALIDATE",
+        "missing",
+        "which difference between models and database stops a start: a missing table or column, "
+        "any, or none",
+        _choice("missing", "any", "none"),
+    )
+
+    expect_identity: str | None = setting(
+        "BOOTSTRAPD_EXPECT_IDENTITY", None, "the identity that the database must have"
+    )
+    accept_identity: str | None = setting(
+        "BOOTSTRAPD_ACCEPT_IDENTITY",
+        None,
+        "the identity (or `new`) of another database that may take the known one's place",
+        flag="--accept-identity",
+    )
+
+    health_address: str = setting(
+        "BOOTSTRAPD_HEALTH_ADDRESS",
+        "127.0.0.1:7374",
+        "where health is served",
+        flag="--health-address",
+    )
+    watch_interval_s: float = setting(
+        "BOOTSTRAPD_WATCH_INTERVAL_S", 5.0, "how often serve looks at the database", _number
+    )
+    watch_timeout_s: float = setting(
+        "BOOTSTRAPD_WATCH_TIMEOUT_S", 3.0, "how long such a look may take", _number
+    )
+    grace_s: float = setting(
+        "BOOTSTRAPD_GRACE_S", 8.0, "how long a running revision may finish after SIGTERM", _number
+    )
+
+
+@dataclass(frozen=True)
+class Value:
+    """One effective setting with the place that it was read from, safe to print."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the settings stage returns: the settings, the app, the target, and where they came from.
+
+    `fallback` is the SQLite target of storage `auto`. `given` holds the names that were set by
+    somebody.
+    """
+
+    settings: Settings
+    app: apps.App
+    target: target.Target
+    fallback: target.Target | None
+    direct: target.Target | None
+    values: tuple[Value, ...]
+    given: frozenset[str]
+    state_dir: Path
+    deployment: bool
+
+
+def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Read everything, or raise one SettingsError that lists all problems.
+
+    `flags` maps setting names (the environment's) to the text given on the command line.
+    """
+    reader = _Reader(flags or {}, os.environ if environ is None else environ)
+    config = reader.open_config()
+    declared = reader.apps(config)
+    app = reader.choose_app(declared)
+    reader.use(app, config)
+    settings = reader.settings()
+    chosen, fallback, direct = reader.targets(settings)
+    state_dir, deployment = reader.state_dir(settings)
+    reader.finish()
+    assert app is not None
+    assert chosen is not None
+    return Loaded(
+        settings=settings,
+        app=app,
+        target=chosen,
+        fallback=fallback,
+        direct=direct,
+        values=reader.values(settings),
+        given=frozenset(reader.sources),
+        state_dir=state_dir,
+        deployment=deployment,
+    )
+
+
+def load_apps(
+    flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+) -> dict[str, apps.App]:
+    """Every app that there is: the shipped ones and those of `bootstrapd.toml`."""
+    reader = _Reader(flags or {}, os.environ if environ is None else environ)
+    declared = reader.apps(reader.open_config())
+    reader.finish()
+    return {**{name: apps.shipped(name) for name in apps.SHIPPED}, **declared}
+
+
+def handed_over(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for the app: without the secrets that are bootstrapd's own.
+
+    After a choice by storage `auto` the app must not choose again, so it is told by DATABASE_URL.
+    """
+    environ = os.environ if environ is None else environ
+    own = {
+        name
+        for spec in fields(Settings)
+        if spec.metadata["secret"] and (name := spec.metadata["env"]).startswith("BOOTSTRAPD_")
+    }
+    kept = {
+        name: value for name, value in environ.items() if name.removesuffix("_FILE") not in own
+    }
+    if loaded.settings.storage == "auto":
+        kept["DATABASE_URL"] = loaded.target.url()
+    return kept
+
+
+_APP_KEYS = {
+    "alembic": str,
+    "title": str,
+    "metadata": str,
+    "seeds": str,
+    "sqlite": str,
+    "aliases": dict,
+    "postgres": dict,
+    "redis": bool,
+    "python": str,
+    "version_table": str,
+}
+
+
+class _Reader:
+    """Reads names from flags, environment and configuration, and collects the problems."""
+
+    def __init__(self, flags: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        self.flags = flags
+        self.environ = environ
+        self.problems: list[str] = []
+        self.sources: dict[str, str] = {}
+        self.config_values: dict[str, tuple[str, str]] = {}
+        self.aliases: Mapping[str, tuple[str, ...]] = {}
+        self.app: apps.App | None = None
+        self.file_target: target.Target | None = None
+
+    def finish(self) -> None:
+        """Raise all problems as one error."""
+        if self.problems:
+            count = len(self.problems)
+            noun = "problem" if count == 1 else "problems"
+            lines = "".join(f"\n  {problem}" for problem in self.problems)
+            raise SettingsError(f"settings: {count} {noun}{lines}", problems=list(self.problems))
+
+    # -- one name ---------------------------------------------------------------------------------
+
+    def _environment(self, name: str) -> tuple[str, str] | None:
+        """The value of NAME or of the file that NAME_FILE names; an empty one counts as unset."""
+        plain = self.environ.get(name) or None
+        path = self.environ.get(f"{name}_FILE") or None
+        if plain is not None and path is not None:
+            self.problems.append(f"{name} and {name}_FILE are both set; set one")
+            return None
+        if path is None:
+            return None if plain is None else (plain, name)
+        try:
+            content = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            self.problems.append(f"{name}_FILE: cannot read {path!r}: {reason}")
+            return None
+        if not content:
+            self.problems.append(f"{name}_FILE: {path!r} is empty")
+            return None
+        return content, f"{name}_FILE"
+
+    def _find(self, name: str, *, secret: bool) -> tuple[str, str] | None:
+        """The value of a setting and its source, by precedence; two names must agree."""
+        flag = self.flags.get(name)
+        if flag:
+            return flag, "command line"
+        found = [
+            pair
+            for alias in (name, *self.aliases.get(name, ()))
+            if (pair := self._environment(alias)) is not None
+        ]
+        for value, source in found[1:]:
+            if not _same(name, value, found[0][0]):
+                shown = "" if secret else f": {found[0][0]!r} and {value!r}"
+                self.problems.append(f"{found[0][1]} and {source} disagree{shown}; set one")
+        if found:
+            return found[0]
+        return self.config_values.get(name)
+
+    # -- bootstrapd.toml --------------------------------------------------------------------------
+
+    def open_config(self) -> dict[str, Any]:
+        """The parsed `bootstrapd.toml`, empty where there is none."""
+        found = self._find("BOOTSTRAPD_CONFIG", secret=False)
+        path = Path(found[0] if found else CONFIG_NAME)
+        if not found and not path.is_file():
+            return {}
+        import tomllib
+
+        try:
+            config = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            where = found[1] if found else CONFIG_NAME
+            self.problems.append(f"{where}: cannot read {str(path)!r}: {error.strerror}")
+            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            self.problems.append(f"{path}: not valid TOML: {error}")
+            return {}
+        self._config_settings(path, config.get("settings", {}))
+        for key in config.keys() - {"settings", "apps"}:
+            self.problems.append(f"{path}: unknown key {key!r}; known are 'settings' and 'apps'")
+        return {**config, "path": path}
+
+    def _config_settings(self, path: Path, table: object) -> None:
+        if not isinstance(table, dict):
+            self.problems.append(f"{path}: wanted a table [settings], found {table!r}")
+            return
+        known = {spec.name: spec.metadata["env"] for spec in fields(Settings)}
+        for key, value in table.items():
+            if key not in known:
+                self.problems.append(f"{path}: unknown setting {key!r} in [settings]")
+            elif isinstance(value, (dict, list)):
+                self.problems.append(f"{path}: {key}: wanted one value, found a {type(value).__name__}")
+            else:
+                plain = str(value).lower() if isinstance(value, bool) else str(value)
+                self.config_values[known[key]] = (plain, f"{path}: {key}")
+
+    def apps(self, config: Mapping[str, Any]) -> dict[str, apps.App]:
+        """The apps that the configuration declares."""
+        declared = {}
+        table = config.get("apps", {})
+        if not isinstance(table, dict):
+            self.problems.append(f"{config['path']}: wanted tables [apps.NAME], found {table!r}")
+            return {}
+        for name, entry in table.items():
+            before = len(self.problems)
+            where = f"{config['path']}: [apps.{name}]"
+            if not isinstance(entry, dict):
+                self.problems.append(f"{where}: wanted a table, found {entry!r}")
+                continue
+            for key, value in entry.items():
+                if key not in _APP_KEYS:
+                    known = ", ".join(_APP_KEYS)
+                    self.problems.append(f"{where}: unknown key {key!r}; known are {known}")
+                elif not isinstance(value, _APP_KEYS[key]):
+                    wanted = _APP_KEYS[key].__name__
+                    self.problems.append(f"{where}: {key}: wanted {wanted}, found {value!r}")
+            if "alembic" not in entry:
+                self.problems.append(
+                    f"{where}: alembic is missing; name the alembic.ini, pyproject.toml or script "
+                    "directory"
+                )
+            if len(self.problems) == before:
+                declared[name] = self._declared_app(where, name, entry, config["path"])
+        return declared
+
+    def _declared_app(self, where: str, name: str, entry: Mapping[str, Any], path: Path) -> apps.App:
+        home = path.parent.absolute()
+        alembic = home / entry["alembic"]
+        if not alembic.exists():
+            self.problems.append(f"{where}: alembic: there is no {str(alembic)!r}")
+        for key in ("metadata", "seeds"):
+            if key in entry and not re.fullmatch(r"[\w.]+:[\w.]+", entry[key]):
+                self.problems.append(
+                    f"{where}: {key}: wanted package.module:attribute, found {entry[key]!r}"
+                )
+        aliases = {
+            canonical: (names,) if isinstance(names, str) else tuple(names)
+            for canonical, names in entry.get("aliases", {}).items()
+        }
+        known = {spec.metadata["env"] for spec in fields(Settings)}
+        for canonical in aliases.keys() - known:
+            self.problems.append(f"{where}: aliases: unknown setting {canonical!r}")
+        python = entry.get("python")
+        return apps.App(
+            name=name,
+            alembic=alembic,
+            title=entry.get("title", ""),
+            metadata=entry.get("metadata"),
+            seeds=entry.get("seeds"),
+            sqlite=entry.get("sqlite", ""),
+            aliases=aliases,
+            postgres={key: str(value) for key, value in entry.get("postgres", {}).items()},
+            redis=entry.get("redis", False),
+            # An interpreter in a virtual environment is a link that must not be resolved.
+            python=str(home / python) if python and "/" in python else python,
+            version_table=entry.get("version_table", "alembic_version"),
+            declared_in=str(path),
+        )
+
+    # -- the app ----------------------------------------------------------------------------------
+
+    def choose_app(self, declared: Mapping[str, apps.App]) -> apps.App | None:
+        """The app that is named, else the only one declared, else the first that is shipped."""
+        found = self._find("BOOTSTRAPD_APP", secret=False)
+        if found:
+            name = found[0]
+        elif len(declared) == 1:
+            name = next(iter(declared))
+        elif declared:
+            self.problems.append(
+                f"{len(declared)} apps are declared ({', '.join(declared)}); choose one with --app"
+            )
+            return None
+        else:
+            name = apps.SHIPPED[0]
+        if name in declared:
+            return declared[name]
+        if name in apps.SHIPPED:
+            return apps.shipped(name)
+        known = ", ".join([*apps.SHIPPED, *declared])
+        where = found[1] if found else CONFIG_NAME
+        self.problems.append(f"{where}: there is no app {name!r}; known are {known}")
+        return None
+
+    def use(self, app: apps.App | None, config: Mapping[str, Any]) -> None:
+        """From here on, the app's own names count, and its own file is read."""
+        self.app = app
+        if app is None:
+            return
+        self.aliases = app.aliases
+        if app.config_file is not None and Path(app.config_file.path).is_file():
+            self._app_file(app.config_file)
+
+    def _app_file(self, file: apps.ConfigFile) -> None:
+        import yaml
+
+        try:
+            document = yaml.safe_load(Path(file.path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            self.problems.append(f"{file.path}: cannot be read as YAML: {reason}")
+            return
+        found: dict[str, tuple[str, str]] = {}
+        for key, name in file.keys.items():
+            value: Any = document
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is not None:
+                filled = _PLACEHOLDER.sub(
+                    lambda match: self.environ.get(match[1]) or match[2] or "", str(value)
+                )
+                if filled:
+                    found[name] = (filled, f"{file.path}: {key}")
+        # The file names both databases and chooses by its type: the other one is not configured.
+        kind = found.get("BOOTSTRAPD_STORAGE", ("", ""))[0]
+        if kind == "sqlite":
+            found.pop("DATABASE_URL", None)
+        elif kind in ("postgres", "postgresql"):
+            found.pop("BOOTSTRAPD_SQLITE_PATH", None)
+        for name, pair in found.items():
+            self.config_values.setdefault(name, pair)
+
+    # -- the settings -----------------------------------------------------------------------------
+
+    def settings(self) -> Settings:
+        """Every setting, read and checked."""
+        read: dict[str, Any] = {}
+        for spec in fields(Settings):
+            name, secret = spec.metadata["env"], spec.metadata["secret"]
+            found = self._find(name, secret=secret)
+            if found is None:
+                continue
+            text, source = found
+            try:
+                read[spec.name] = spec.metadata["read"](text)
+            except ValueError:
+                wanted = spec.metadata["read"].__doc__
+                self.problems.append(
+                    f"{source if source != 'command line' else spec.metadata['flag']}: "
+                    f"wanted {wanted}, found {'a secret value' if secret else repr(text)}"
+                )
+                continue
+            self.sources[name] = source
+        settings = Settings(**read)
+        if settings.backoff_factor < 1:
+            self.problems.append("BOOTSTRAPD_BACKOFF_FACTOR: wanted 1 or more")
+        if settings.backoff_jitter > 1:
+            self.problems.append("BOOTSTRAPD_BACKOFF_JITTER: wanted 0 to 1")
+        if settings.environment == "production" and settings.storage == "auto":
+            self.problems.append(
+                f"{self.sources['BOOTSTRAPD_STORAGE']}: auto may fall back to SQLite and is not "
+                "allowed in production; wanted sqlite or postgres"
+            )
+        self._check_address("BOOTSTRAPD_HEALTH_ADDRESS", settings.health_address)
+        return settings
+
+    def _check_address(self, name: str, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            self.problems.append(
+                f"{self.sources.get(name, name)}: wanted host:port, found {address!r}"
+            )
+
+    # -- the target -------------------------------------------------------------------------------
+
+    def targets(
+        self, settings: Settings
+    ) -> tuple[target.Target | None, target.Target | None, target.Target | None]:
+        """The target, the SQLite fallback of storage `auto`, and the direct road past a pooler."""
+        if self.app is None:
+            return None, None, None
+        lite = target.sqlite(settings.sqlite_path or self.app.sqlite_path)
+        url = self._url(settings.database_url, "DATABASE_URL")
+        direct = self._url(settings.direct_url, "BOOTSTRAPD_DIRECT_URL")
+        if direct is not None and not direct.is_postgres:
+            self.problems.append("BOOTSTRAPD_DIRECT_URL: wanted a postgresql URL")
+        storage = settings.storage
+        if settings.database_url:
+            if url is None:
+                return None, None, None
+            if storage == "sqlite" and url.is_postgres or storage == "postgres" and not url.is_postgres:
+                self._disagree("DATABASE_URL", url.dialect, "BOOTSTRAPD_STORAGE", storage)
+            if settings.sqlite_path and not url.is_postgres and url.path != lite.path:
+                self._disagree(
+                    "DATABASE_URL", url.identity, "BOOTSTRAPD_SQLITE_PATH", lite.identity
+                )
+            chosen = url
+        elif storage != "sqlite" and (self._has_parts() or storage):
+            chosen = self._from_parts(settings)
+        else:
+            chosen = lite
+        if settings.environment == "production" and chosen.is_postgres:
+            chosen = _verified(chosen)
+            direct = _verified(direct) if direct else None
+        return chosen, lite if storage == "auto" and chosen.is_postgres else None, direct
+
+    def _url(self, url: str | None, name: str) -> target.Target | None:
+        if not url:
+            return None
+        source = self.sources.get(name, name)
+        try:
+            parsed = target.parse(url)
+        except target.InvalidURLError as error:
+            where = f"{source}: " if source != "command line" else "--database-url: "
+            self.problems.append(f"{where}{error}")
+            return None
+        if parsed.dialect == "sqlite" and parsed.path is None:
+            self.problems.append(
+                f"{source}: an in-memory database ends with the process that made it; wanted a file"
+            )
+            return None
+        return parsed
+
+    def _has_parts(self) -> bool:
+        parts = ("HOST", "PORT", "DB", "USER", "PASSWORD")
+        return any(f"POSTGRES_{part}" in self.sources for part in parts)
+
+    def _from_parts(self, settings: Settings) -> target.Target:
+        assert self.app is not None
+        default = {"host": "localhost", "port": "5432", "db": self.app.name, "user": self.app.name}
+        default |= self.app.postgres
+        query = {"sslmode": settings.postgres_ssl} if settings.postgres_ssl else {}
+        return target.postgres(
+            host=settings.postgres_host or default["host"],
+            port=settings.postgres_port or default["port"],
+            name=settings.postgres_db or default["db"],
+            user=settings.postgres_user or default["user"],
+            password=settings.postgres_password or default.get("password"),
+            query=query,
+        )
+
+    def _disagree(self, one: str, found: str, other: str, wanted: str) -> None:
+        first, second = self.sources.get(one, one), self.sources.get(other, other)
+        self.problems.append(f"{first} and {second} disagree: {found!r} and {wanted!r}; set one")
+
+    def state_dir(self, settings: Settings) -> tuple[Path, bool]:
+        """The state directory, and whether somebody named it for this deployment."""
+        if settings.state_dir:
+            return Path(settings.state_dir).absolute(), True
+        # systemd sets this for units with StateDirectory=; several are separated by colons.
+        systemd = self.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        if systemd:
+            return Path(systemd).absolute(), True
+        return Path(".bootstrapd").absolute(), False
+
+    # -- the report -------------------------------------------------------------------------------
+
+    def values(self, settings: Settings) -> tuple[Value, ...]:
+        """Every setting as it may be shown."""
+        shown = []
+        for spec in fields(Settings):
+            name = spec.metadata["env"]
+            value = getattr(settings, spec.name)
+            text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            if value is not None and spec.metadata["secret"]:
+                text = redact.text(text) if "://" in text else redact.MASK
+            shown.append(Value(name, text, self.sources.get(name, "default")))
+        return tuple(shown)
+
+
+def _same(name: str, one: str, other: str) -> bool:
+    if name == "BOOTSTRAPD_STORAGE":
+        return _STORAGE_SYNONYMS.get(one, one) == _STORAGE_SYNONYMS.get(other, other)
+    return one == other
+
+
+def _verified(chosen: target.Target) -> target.Target:
+    """In production certificates are verified unless the URL says another mode itself."""
+    host = chosen.params.get("host", "")
+    if host.startswith("/") or chosen.query.get("sslmode") not in (None, "require"):
+        return chosen
+    return replace(chosen, query={**chosen.query, "sslmode": "verify-full"})
+
+
+def choice(loaded: Loaded, chosen: target.Target) -> Loaded:
+    """The same settings with the target that storage `auto` came to."""
+    return replace(loaded, target=chosen, fallback=None)
+
+
+Validate = Literal["missing", "any", "none"]
+
+
+def validate_mode(settings: Settings) -> Validate:
+    """Which differences stop a start, as a checked word."""
+    return cast(Validate, settings.validate)
