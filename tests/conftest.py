@@ -1,0 +1,151 @@
+"""The fixtures of all tests; what they stand on is in `tests/support`, grouped by subject."""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import cli, postgres
+from tests.support.postgres import Server, Servers
+from tests.support.proxy import Proxy
+
+# libpq reads these in this process too, and the tests say themselves where they connect to.
+for _name in [name for name in os.environ if name.startswith("PG")]:
+    del os.environ[_name]
+
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
+
+
+# -- where everything must be there, a skip is a failure ------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # An expected failure is reported as a skip too.
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1 and yet a skip: {_reason(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1 and yet a skip: {_reason(report)}"
+    return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+# -- PostgreSQL -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _session_servers() -> Iterator[Servers]:
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def server16(_session_servers: Servers) -> Server:
+    """PostgreSQL 16."""
+    return _session_servers.new(16)
+
+
+@pytest.fixture(scope="session")
+def server18(_session_servers: Servers) -> Server:
+    """PostgreSQL 18."""
+    return _session_servers.new(18)
+
+
+@pytest.fixture(params=postgres.MAJORS, ids="postgres{}".format)
+def server(request: pytest.FixtureRequest) -> Server:
+    """PostgreSQL 16 and 18."""
+    server: Server = request.getfixturevalue(f"server{request.param}")
+    # A test that stopped it may have failed before it started it again.
+    server.start()
+    return server
+
+
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    """Makes servers of one test: `servers.new(18, max_connections=5)`, `servers.standby(it)`."""
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """The URL of an empty database on `server`, owned by a role of its own with an odd password."""
+    yield from _database(server)
+
+
+@pytest.fixture
+def database18(server18: Server) -> Iterator[str]:
+    """Like `database`, on 18 alone."""
+    yield from _database(server18)
+
+
+@pytest.fixture(params=("sqlite", *(f"postgres{major}" for major in postgres.MAJORS)))
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database: a SQLite file, and one on each PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+    else:
+        yield from _database(request.getfixturevalue(request.param.replace("postgres", "server")))
+
+
+def _database(server: Server) -> Iterator[str]:
+    server.start()
+    url = server.create_database()
+    yield url
+    server.start()
+    server.drop_database(url)
+
+
+# -- outages --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[Server | int], Proxy]]:
+    """`proxy(server)` or `proxy(port)`: a proxy before it."""
+    proxies: list[Proxy] = []
+
+    def make(upstream: Server | int) -> Proxy:
+        proxies.append(Proxy(upstream if isinstance(upstream, int) else upstream.port))
+        return proxies[-1]
+
+    yield make
+    for made in proxies:
+        made.close()
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cli.Command]:
+    """The command in a clean environment: its folder, `run` and `start`."""
+    command = cli.Command(tmp_path_factory.mktemp("command"))
+    yield command
+    command.close()
+
+
+@pytest.fixture
+def run(command: cli.Command) -> Callable[..., cli.Result]:
+    """`run("migrate --json", env={...}, cwd=path)`: the command's result."""
+    return command.run
+
+
+@pytest.fixture
+def start(command: cli.Command) -> Callable[..., cli.Running]:
+    """`start("serve", env={...})`: the running command."""
+    return command.start
