@@ -1,12 +1,14 @@
 """The fixtures of all tests; what they stand on is in `tests/support`, grouped by subject."""
 
 import os
+import ssl
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support import cli, postgres
+from tests.support import cli, pgbouncer, postgres, processes, projects, redis, tls
 from tests.support.postgres import Server, Servers
 from tests.support.proxy import Proxy
 
@@ -115,17 +117,68 @@ def _database(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def proxy() -> Iterator[Callable[[Server | int], Proxy]]:
-    """`proxy(server)` or `proxy(port)`: a proxy before it."""
-    proxies: list[Proxy] = []
+def proxy() -> Iterator[Callable[..., Proxy]]:
+    """`proxy(server)` or `proxy(port)`: a proxy before it.
 
-    def make(upstream: Server | int) -> Proxy:
-        proxies.append(Proxy(upstream if isinstance(upstream, int) else upstream.port))
-        return proxies[-1]
+    With `tls=authority.context(host)` it is a PostgreSQL server that speaks TLS.
+    """
+    with ExitStack() as stack:
 
-    yield make
-    for made in proxies:
-        made.close()
+        def make(upstream: Server | int, tls: ssl.SSLContext | None = None) -> Proxy:
+            port = upstream if isinstance(upstream, int) else upstream.port
+            made = Proxy(port, tls)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def authority() -> Iterator[tls.Authority]:
+    """An authority that no machine knows: `.ca_file`, `.files(host)`, `.context(host)`."""
+    with processes.folder("tls") as folder:
+        yield tls.Authority(folder)
+
+
+# -- other servers --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis_server(authority: tls.Authority) -> Iterator[Callable[..., redis.RedisServer]]:
+    """`redis_server(password=None, tls=False, loading_s=0)`: a running Redis server.
+
+    With TLS its certificate is by `authority`, for 127.0.0.1 and localhost. With `loading_s` it
+    answers LOADING for about so long.
+    """
+    with ExitStack() as stack:
+
+        def make(
+            password: str | None = None, *, tls: bool = False, loading_s: float = 0
+        ) -> redis.RedisServer:
+            home = stack.enter_context(processes.folder("redis"))
+            made = redis.RedisServer(home, password, authority if tls else None)
+            stack.callback(made.stop)
+            made.start()
+            if loading_s:
+                made.load_slowly(loading_s)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def bouncer() -> Iterator[Callable[..., pgbouncer.PgBouncer]]:
+    """`bouncer(url, mode="transaction")`: PgBouncer before a database, `.url` by way of it."""
+    with ExitStack() as stack:
+
+        def make(url: str, mode: pgbouncer.PoolMode = "transaction") -> pgbouncer.PgBouncer:
+            home = stack.enter_context(processes.folder("pgbouncer"))
+            made = pgbouncer.PgBouncer(home, url, mode)
+            stack.callback(made.stop)
+            made.start()
+            return made
+
+        yield make
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -149,3 +202,19 @@ def run(command: cli.Command) -> Callable[..., cli.Result]:
 def start(command: cli.Command) -> Callable[..., cli.Running]:
     """`start("serve", env={...})`: the running command."""
     return command.start
+
+
+# -- other people's projects ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("initialised")
+
+
+@pytest.fixture
+def project(
+    tmp_path_factory: pytest.TempPathFactory, _initialised: Path
+) -> Callable[..., projects.Project]:
+    """`project(kind="ini", env="plain", revisions=3)`: somebody's Alembic project, in `.path`."""
+    return projects.Projects(tmp_path_factory.mktemp("projects"), _initialised).new

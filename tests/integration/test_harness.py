@@ -1,15 +1,25 @@
 """The harness itself, where a flaw in it would make other tests pass for nothing."""
 
+import sqlite3
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
+from tests.support.cli import Result
+from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Server, Servers
+from tests.support.projects import Project
 from tests.support.proxy import Proxy
+from tests.support.redis import RedisServer
+from tests.support.tls import Authority
 
-MakeProxy = Callable[[Server | int], Proxy]
+MakeProxy = Callable[..., Proxy]
 
 
 def ask(url: str, timeout_s: int = 10) -> object:
@@ -114,3 +124,99 @@ def test_cut_drops_a_live_connection_and_lets_new_ones_in(before: Proxy, url: st
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
     assert ask(url) == (1,)
+
+
+def test_tls_is_verified_by_the_authority_and_for_the_host_alone(
+    proxy: MakeProxy, server18: Server, authority: Authority
+) -> None:
+    right = proxy(server18, tls=authority.context("127.0.0.1"))
+    wrong = proxy(server18, tls=authority.context("db.example"))
+    verify = f"?sslmode=verify-full&sslrootcert={authority.ca_file}"
+    url = server18.url("postgres")
+    with psycopg.connect(right.url(url) + verify) as connection:
+        assert connection.pgconn.ssl_in_use
+    with pytest.raises(psycopg.OperationalError, match="does not match host name"):
+        ask(wrong.url(url) + verify)
+    with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+        ask(right.url(url) + "?sslmode=verify-full&sslrootcert=system")
+    with pytest.raises(psycopg.OperationalError, match="server does not support SSL"):
+        ask(url + "?sslmode=require")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_redis_demands_its_password(
+    redis_server: Callable[..., RedisServer], authority: Authority, tls: bool
+) -> None:
+    server = redis_server(password="p@ss/w%rd", tls=tls)
+    options = {"ssl_ca_certs": str(authority.ca_file)} if tls else {}
+    with redis.Redis.from_url(server.url, **options) as client:
+        assert client.ping()
+    without = server.url.replace(":p%40ss%2Fw%25rd@", "")
+    with (
+        redis.Redis.from_url(without, **options) as client,
+        pytest.raises(redis.AuthenticationError, match="authenticated"),
+    ):
+        client.ping()
+
+
+def test_redis_is_loading_and_then_ready(redis_server: Callable[..., RedisServer]) -> None:
+    server = redis_server(loading_s=1.0)
+    with redis.Redis.from_url(server.url) as client:
+        with pytest.raises(redis.BusyLoadingError):
+            client.ping()
+        while True:
+            try:
+                assert client.dbsize() == 200
+            except redis.BusyLoadingError:
+                continue
+            break
+
+
+@pytest.mark.parametrize(("mode", "shared"), [("transaction", True), ("session", False)])
+def test_a_pooler_lends_one_server_process_in_turn_or_keeps_it(
+    bouncer: Callable[..., PgBouncer], database: str, mode: str, shared: bool
+) -> None:
+    pooled = bouncer(database, mode=mode).url
+    with psycopg.connect(pooled) as one, psycopg.connect(pooled) as two:
+        first = one.execute("SELECT pg_backend_pid()").fetchone()
+        one.commit()
+        second = two.execute("SELECT pg_backend_pid()").fetchone()
+        assert (first == second) == shared
+
+
+@pytest.mark.parametrize(
+    ("kind", "env"),
+    [
+        ("ini", "plain"),
+        ("ini", "logging"),
+        ("ini", "own_engine"),
+        ("pyproject", "async"),
+        ("directory", "plain"),
+    ],
+)
+def test_a_project_is_one_that_alembic_itself_can_migrate(
+    project: Callable[..., Project],
+    run: Callable[..., Result],
+    tmp_path: Path,
+    kind: str,
+    env: str,
+) -> None:
+    shop = project(kind=kind, env=env, revisions=2)
+    driver = "sqlite+aiosqlite" if env == "async" else "sqlite"
+    if kind == "directory":
+        (shop.path / "alembic.ini").write_text(
+            "[alembic]\nscript_location = alembic\nprepend_sys_path = .\npath_separator = os\n"
+            f"sqlalchemy.url = {driver}:///{tmp_path}/shop.db\n"
+            "[loggers]\nkeys = root\n[handlers]\nkeys =\n[formatters]\nkeys =\n"
+            "[logger_root]\nhandlers =\n"
+        )
+    else:
+        shop.set_url(f"{driver}:///{tmp_path}/shop.db")
+    alembic = (sys.executable, "-m", "alembic")
+    upgraded = run("upgrade head", cwd=shop.path, python=alembic)
+    assert upgraded.exit_code == 0, upgraded
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        assert {name for (name,) in tables} == {"alembic_version", "item_0001", "item_0002"}
+    checked = run("check", cwd=shop.path, python=alembic)
+    assert "No new upgrade operations detected." in checked.stdout
