@@ -1,0 +1,1 @@
+"""The apps that come with bootstrapd, each behind its declaration `APP`."""
