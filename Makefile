@@ -1,0 +1,75 @@
+# One command a chore, the same in CI. Needs make and Python 3.11 or newer with venv; everything
+# else goes into .venv.
+
+# The first of these that really runs: the shims of a version manager may be there and fail.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+# Further arguments for pytest: make test ARGS="-k wait"
+ARGS ?=
+
+PIP_COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
+	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	--no-emit-options --annotation-style=line
+# Before 3.11.3, as in Debian 12, redis needs a package that newer Pythons would leave out.
+PIN_FOR = pyproject.toml requirements/older-pythons.in
+
+.PHONY: help run test lint format bench requirements wheel clean clean-venv
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+run: $(VENV)/ready ## bring up godel: its API on 127.0.0.1:7373, health on 127.0.0.1:7374
+	@# A shell sees signals only between foreground commands: both are in the background, and it
+	@# waits. Whichever ends first ends the other, and its exit code is the recipe's.
+	@trap 'exit 130' INT; trap 'exit 143' TERM; \
+	trap 'kill $$health $$api 2>/dev/null; wait' EXIT; \
+	$(BIN)/bootstrapd serve --app godel & health=$$!; \
+	$(BIN)/bootstrapd run --app godel -- $(BIN)/python -m bootstrap.apps.godel & api=$$!; \
+	while kill -0 $$api 2>/dev/null && kill -0 $$health 2>/dev/null; do sleep 1 & wait $$!; done; \
+	if kill -0 $$api 2>/dev/null; then wait $$health; else wait $$api; fi; exit $$?
+
+test: $(VENV)/ready ## all tests but the benchmarks; REQUIRE_ALL=1: a skip is a failure
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/ready ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/ready ## what ruff can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/ready ## the benchmarks, as ratios to their peers
+	$(BIN)/python -m pytest -m benchmark -s --timeout=1800 $(ARGS) tests/benchmarks
+
+wheel: $(VENV)/ready ## the wheel, in dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+requirements: $(VENV)/ready ## pin the newest of everything anew
+	$(PIP_COMPILE) --upgrade --output-file requirements/base.txt $(PIN_FOR)
+	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements/base.txt \
+		--output-file requirements/dev.txt $(PIN_FOR)
+
+clean: ## what builds and tests left behind
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+clean-venv: ## the virtual environment
+	rm -rf $(VENV)
+
+$(VENV)/pinned: requirements/dev.txt
+	@test -n "$(PYTHON)" || { \
+		echo "wanted Python 3.11 or newer with venv, found none; Debian: apt install python3-venv"; \
+		exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	touch $@
+
+$(VENV)/ready: $(VENV)/pinned pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
