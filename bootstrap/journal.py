@@ -15,7 +15,8 @@ from bootstrap.errors import BootstrapdError
 
 Level = Literal["debug", "info", "warning", "error"]
 # starting: on the way; ready: the app may start; failed: the way ended with an error;
-# lost: it was ready, and the database now is away, replaced, behind or ahead; stopping: asked to end.
+# lost: it was ready, and now the database is away, replaced, behind or ahead;
+# stopping: asked to end.
 Phase = Literal["starting", "ready", "failed", "lost", "stopping"]
 
 STAGES = ("settings", "wait", "pin", "lock", "migrate", "validate", "seed", "ready")
@@ -130,7 +131,9 @@ class Journal:
             yield
         finally:
             took_s = time.monotonic() - began_s
-            self.set(durations_s={**self._status.durations_s, name: round(took_s, 4)}, progress=None)
+            self.set(
+                durations_s={**self._status.durations_s, name: round(took_s, 4)}, progress=None
+            )
 
     def ready(self, message: str, **facts: Any) -> None:
         """The database is up and proven; the app may start."""
@@ -148,11 +151,14 @@ class Journal:
 
     def failed(self, error: BootstrapdError) -> None:
         """The way ended with this error."""
-        self.set(
-            phase="failed", reason=error.message, slug=error.slug, exit_code=error.exit_code
-        )
+        self.set(phase="failed", reason=error.message, slug=error.slug, exit_code=error.exit_code)
         self.event(
-            "failed", str(error), level="error", slug=error.slug, exit_code=error.exit_code, **error.facts
+            "failed",
+            str(error),
+            level="error",
+            slug=error.slug,
+            exit_code=error.exit_code,
+            **error.facts,
         )
 
     def lost(self, reason: str, slug: str, **changes: Any) -> None:

@@ -1,4 +1,4 @@
-"""How the journal reads: log lines as text or JSON on stderr, and the status as a plain document."""
+"""How the journal reads: log lines as text or JSON on stderr, the status as a document."""
 
 import json
 import sys

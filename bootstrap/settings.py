@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from bootstrap import app as apps
-from bootstrap import redact, target
+from bootstrap import redact
+from bootstrap import target as targets
 from bootstrap.errors import SettingsError
 
 CONFIG_NAME = "bootstrapd.toml"
@@ -98,7 +99,7 @@ def setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """The effective settings of one run. Units are in the names: `_s` seconds, `_ms` milliseconds."""
+    """The effective settings of one run; `_s` in a name is seconds, `_ms` milliseconds."""
 
     database_url: str | None = setting(
         "DATABASE_URL", None, "the database", flag="--database-url", secret=True
@@ -123,9 +124,7 @@ class Settings:
     postgres_port: str | None = setting("POSTGRES_PORT", None, "its port", _port)
     postgres_db: str | None = setting("POSTGRES_DB", None, "database on it")
     postgres_user: str | None = setting("POSTGRES_USER", None, "role to log in as")
-    postgres_password: str | None = setting(
-        "POSTGRES_PASSWORD", None, "its password", secret=True
-    )
+    postgres_password: str | None = setting("POSTGRES_PASSWORD", None, "its password", secret=True)
     postgres_ssl: str | None = setting("POSTGRES_SSL", None, "TLS to it", _ssl)
 
     app: str | None = setting("BOOTSTRAPD_APP", None, "the app to bring up", flag="--app")
@@ -275,7 +274,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the settings stage returns: the settings, the app, the target, and where they came from.
+    """What the settings stage returns: settings, app, target, and where they came from.
 
     `fallback` is the SQLite target of storage `auto`. `given` holds the names that were set by
     somebody.
@@ -283,27 +282,34 @@ class Loaded:
 
     settings: Settings
     app: apps.App
-    target: target.Target
-    fallback: target.Target | None
-    direct: target.Target | None
+    target: targets.Target
+    fallback: targets.Target | None
+    direct: targets.Target | None
     values: tuple[Value, ...]
     given: frozenset[str]
     state_dir: Path
     deployment: bool
 
+    @property
+    def path_given(self) -> bool:
+        """Whether somebody named the SQLite file; the app's default may be made with its folder."""
+        return bool({"DATABASE_URL", "BOOTSTRAPD_SQLITE_PATH"} & self.given)
 
-def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+
+def load(
+    flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+) -> Loaded:
     """Read everything, or raise one SettingsError that lists all problems.
 
     `flags` maps setting names (the environment's) to the text given on the command line.
     """
     reader = _Reader(flags or {}, os.environ if environ is None else environ)
     config = reader.open_config()
-    declared = reader.apps(config)
+    declared = reader.declared_apps(config)
     app = reader.choose_app(declared)
-    reader.use(app, config)
+    reader.use(app)
     settings = reader.settings()
-    chosen, fallback, direct = reader.targets(settings)
+    chosen, fallback, direct = reader.choose_targets(settings)
     state_dir, deployment = reader.state_dir(settings)
     reader.finish()
     assert app is not None
@@ -326,7 +332,7 @@ def load_apps(
 ) -> dict[str, apps.App]:
     """Every app that there is: the shipped ones and those of `bootstrapd.toml`."""
     reader = _Reader(flags or {}, os.environ if environ is None else environ)
-    declared = reader.apps(reader.open_config())
+    declared = reader.declared_apps(reader.open_config())
     reader.finish()
     return {**{name: apps.shipped(name) for name in apps.SHIPPED}, **declared}
 
@@ -342,12 +348,26 @@ def handed_over(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dic
         for spec in fields(Settings)
         if spec.metadata["secret"] and (name := spec.metadata["env"]).startswith("BOOTSTRAPD_")
     }
-    kept = {
-        name: value for name, value in environ.items() if name.removesuffix("_FILE") not in own
-    }
+    kept = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in own}
     if loaded.settings.storage == "auto":
         kept["DATABASE_URL"] = loaded.target.url()
     return kept
+
+
+def for_worker(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for the child that runs an app's Alembic project.
+
+    An `env.py` that reads its URL from the app's own settings finds the target under every name
+    that the app declares for it.
+    """
+    child = dict(os.environ if environ is None else environ)
+    for name in ("DATABASE_URL", *loaded.app.aliases.get("DATABASE_URL", ())):
+        child.pop(f"{name}_FILE", None)
+        child[name] = loaded.target.url()
+    if loaded.app.declared_in == "shipped":
+        package = str(Path(__file__).parent.parent)
+        child["PYTHONPATH"] = os.pathsep.join(filter(None, (package, child.get("PYTHONPATH"))))
+    return child
 
 
 _APP_KEYS = {
@@ -375,7 +395,6 @@ class _Reader:
         self.config_values: dict[str, tuple[str, str]] = {}
         self.aliases: Mapping[str, tuple[str, ...]] = {}
         self.app: apps.App | None = None
-        self.file_target: target.Target | None = None
 
     def finish(self) -> None:
         """Raise all problems as one error."""
@@ -458,12 +477,14 @@ class _Reader:
             if key not in known:
                 self.problems.append(f"{path}: unknown setting {key!r} in [settings]")
             elif isinstance(value, (dict, list)):
-                self.problems.append(f"{path}: {key}: wanted one value, found a {type(value).__name__}")
+                self.problems.append(
+                    f"{path}: {key}: wanted one value, found a {type(value).__name__}"
+                )
             else:
                 plain = str(value).lower() if isinstance(value, bool) else str(value)
                 self.config_values[known[key]] = (plain, f"{path}: {key}")
 
-    def apps(self, config: Mapping[str, Any]) -> dict[str, apps.App]:
+    def declared_apps(self, config: Mapping[str, Any]) -> dict[str, apps.App]:
         """The apps that the configuration declares."""
         declared = {}
         table = config.get("apps", {})
@@ -492,7 +513,9 @@ class _Reader:
                 declared[name] = self._declared_app(where, name, entry, config["path"])
         return declared
 
-    def _declared_app(self, where: str, name: str, entry: Mapping[str, Any], path: Path) -> apps.App:
+    def _declared_app(
+        self, where: str, name: str, entry: Mapping[str, Any], path: Path
+    ) -> apps.App:
         home = path.parent.absolute()
         alembic = home / entry["alembic"]
         if not alembic.exists():
@@ -551,7 +574,7 @@ class _Reader:
         self.problems.append(f"{where}: there is no app {name!r}; known are {known}")
         return None
 
-    def use(self, app: apps.App | None, config: Mapping[str, Any]) -> None:
+    def use(self, app: apps.App | None) -> None:
         """From here on, the app's own names count, and its own file is read."""
         self.app = app
         if app is None:
@@ -632,13 +655,13 @@ class _Reader:
 
     # -- the target -------------------------------------------------------------------------------
 
-    def targets(
+    def choose_targets(
         self, settings: Settings
-    ) -> tuple[target.Target | None, target.Target | None, target.Target | None]:
+    ) -> tuple[targets.Target | None, targets.Target | None, targets.Target | None]:
         """The target, the SQLite fallback of storage `auto`, and the direct road past a pooler."""
         if self.app is None:
             return None, None, None
-        lite = target.sqlite(settings.sqlite_path or self.app.sqlite_path)
+        lite = targets.sqlite(settings.sqlite_path or self.app.sqlite_path)
         url = self._url(settings.database_url, "DATABASE_URL")
         direct = self._url(settings.direct_url, "BOOTSTRAPD_DIRECT_URL")
         if direct is not None and not direct.is_postgres:
@@ -647,7 +670,9 @@ class _Reader:
         if settings.database_url:
             if url is None:
                 return None, None, None
-            if storage == "sqlite" and url.is_postgres or storage == "postgres" and not url.is_postgres:
+            if (storage == "sqlite" and url.is_postgres) or (
+                storage == "postgres" and not url.is_postgres
+            ):
                 self._disagree("DATABASE_URL", url.dialect, "BOOTSTRAPD_STORAGE", storage)
             if settings.sqlite_path and not url.is_postgres and url.path != lite.path:
                 self._disagree(
@@ -663,13 +688,13 @@ class _Reader:
             direct = _verified(direct) if direct else None
         return chosen, lite if storage == "auto" and chosen.is_postgres else None, direct
 
-    def _url(self, url: str | None, name: str) -> target.Target | None:
+    def _url(self, url: str | None, name: str) -> targets.Target | None:
         if not url:
             return None
         source = self.sources.get(name, name)
         try:
-            parsed = target.parse(url)
-        except target.InvalidURLError as error:
+            parsed = targets.parse(url)
+        except targets.InvalidURLError as error:
             where = f"{source}: " if source != "command line" else "--database-url: "
             self.problems.append(f"{where}{error}")
             return None
@@ -684,12 +709,12 @@ class _Reader:
         parts = ("HOST", "PORT", "DB", "USER", "PASSWORD")
         return any(f"POSTGRES_{part}" in self.sources for part in parts)
 
-    def _from_parts(self, settings: Settings) -> target.Target:
+    def _from_parts(self, settings: Settings) -> targets.Target:
         assert self.app is not None
         default = {"host": "localhost", "port": "5432", "db": self.app.name, "user": self.app.name}
         default |= self.app.postgres
         query = {"sslmode": settings.postgres_ssl} if settings.postgres_ssl else {}
-        return target.postgres(
+        return targets.postgres(
             host=settings.postgres_host or default["host"],
             port=settings.postgres_port or default["port"],
             name=settings.postgres_db or default["db"],
@@ -720,7 +745,13 @@ class _Reader:
         for spec in fields(Settings):
             name = spec.metadata["env"]
             value = getattr(settings, spec.name)
-            text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            text = (
+                ""
+                if value is None
+                else str(value).lower()
+                if isinstance(value, bool)
+                else str(value)
+            )
             if value is not None and spec.metadata["secret"]:
                 text = redact.text(text) if "://" in text else redact.MASK
             shown.append(Value(name, text, self.sources.get(name, "default")))
@@ -733,7 +764,7 @@ def _same(name: str, one: str, other: str) -> bool:
     return one == other
 
 
-def _verified(chosen: target.Target) -> target.Target:
+def _verified(chosen: targets.Target) -> targets.Target:
     """In production certificates are verified unless the URL says another mode itself."""
     host = chosen.params.get("host", "")
     if host.startswith("/") or chosen.query.get("sslmode") not in (None, "require"):
@@ -741,7 +772,7 @@ def _verified(chosen: target.Target) -> target.Target:
     return replace(chosen, query={**chosen.query, "sslmode": "verify-full"})
 
 
-def choice(loaded: Loaded, chosen: target.Target) -> Loaded:
+def choice(loaded: Loaded, chosen: targets.Target) -> Loaded:
     """The same settings with the target that storage `auto` came to."""
     return replace(loaded, target=chosen, fallback=None)
 

@@ -1,4 +1,4 @@
-"""The one database that a run works on, read from a URL or from parts, with a printable identity."""
+"""The one database that a run works on, from a URL or from parts, with a printable identity."""
 
 import re
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Target:
         return {**self.params, **self.query}
 
     def url(self, driver: str = "") -> str:
-        """A URL as SQLAlchemy reads it, secret included; `driver` overrides the one that was given."""
+        """A URL as SQLAlchemy reads it, secret included; `driver` overrides the one given."""
         scheme = self.dialect + (f"+{driver or self.driver}" if driver or self.driver else "")
         if self.path is not None:
             return f"{scheme}:///{self.path}" + (f"?{urlencode(self.query)}" if self.query else "")
@@ -147,7 +147,9 @@ def _postgres(rest: str, driver: str) -> Target:
     if match is None or not _sane(match["hosts"]):
         match = _GREEDY.fullmatch(rest)
     if match is None:
-        raise InvalidURLError("wanted postgresql://user:password@host:port/name, found no such form")
+        raise InvalidURLError(
+            "wanted postgresql://user:password@host:port/name, found no such form"
+        )
     query = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
     pool = {key: query.pop(key) for key in POOL_OPTIONS if key in query}
     hosts, ports = _hosts(match["hosts"])
@@ -184,7 +186,9 @@ def _hosts(authority: str) -> tuple[list[str], list[str]]:
         port = match["port"] or ""
         if port and not (port.isdigit() and 0 < int(port) < 65536):
             raise InvalidURLError(f"wanted a port number from 1 to 65535, found {port!r}")
-        hosts.append(unquote(entry.removesuffix(f":{port}") if port else entry.rstrip(":")).strip("[]"))
+        hosts.append(
+            unquote(entry.removesuffix(f":{port}") if port else entry.rstrip(":")).strip("[]")
+        )
         ports.append(port)
     return hosts, ports
 

@@ -1,0 +1,423 @@
+"""The command `bootstrapd`: one verb a stage, the same options for all of them."""
+
+import dataclasses
+import functools
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from bootstrap import __version__, journal, redact, report, settings
+from bootstrap.errors import BootstrapdError, Terminated
+
+EXIT_CODES = """\b
+Exit codes:
+    0  done, or nothing to do
+    2  settings or usage                      (runbook: settings)
+    3  the server answers but refuses         (runbook: refused)
+    4  a migration failed                     (runbook: migrate)
+    5  the schema is not what it should be    (runbook: drift)
+    6  seeding failed                         (runbook: seed)
+    7  another database than the one known    (runbook: identity)
+    8  the database is ahead of this release  (runbook: ahead)
+    9  the migration lock was not got in time (runbook: lock)
+  124  waited until the deadline              (runbook: timeout)
+"""
+
+_COMMON = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "BOOTSTRAPD_APP",
+    "BOOTSTRAPD_CONFIG",
+    "BOOTSTRAPD_STATE_DIR",
+    "BOOTSTRAPD_WAIT_TIMEOUT_S",
+    "BOOTSTRAPD_LOG_FORMAT",
+)
+_WRITING = ("BOOTSTRAPD_DIRECT_URL", "BOOTSTRAPD_ACCEPT_IDENTITY")
+_SPECS = {spec.metadata["env"]: spec for spec in dataclasses.fields(settings.Settings)}
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+Document = Mapping[str, Any]
+
+
+@dataclasses.dataclass
+class Call:
+    """One call of a verb: what was said on the command line, and what came of it."""
+
+    verb: str
+    flags: Mapping[str, str]
+    as_json: bool
+    level: journal.Level
+    record: journal.Journal
+    loaded: settings.Loaded | None = None
+
+    def load(self) -> settings.Loaded:
+        """Read the settings and begin the record with them."""
+        loaded = settings.load(self.flags)
+        self.loaded = loaded
+        self.record.add_sink(report.log(loaded.settings.log_format, self.level))
+        self.record.set(app=loaded.app.name, target=loaded.target.identity, release=__version__)
+        return loaded
+
+    @property
+    def settings(self) -> settings.Loaded:
+        """The settings, once they are loaded."""
+        assert self.loaded is not None
+        return self.loaded
+
+
+def options(*extra: str) -> Callable[[Command], Command]:
+    """The options that every verb has, those in `extra` by their setting's name, and --json."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed((*_COMMON, *extra)):
+            spec = _SPECS[name]
+            boolean = spec.type is bool
+            declared = click.option(
+                spec.metadata["flag"],
+                name,
+                is_flag=boolean,
+                flag_value="true" if boolean else None,
+                default=None,
+                metavar=None if boolean else _metavar(spec.metadata["flag"]),
+                help=f"{spec.metadata['what']} [env: {name}]",
+            )
+            command = declared(command)
+        command = click.option(
+            "--json", "as_json", is_flag=True, help="one JSON document on stdout"
+        )(command)
+        command = click.option(
+            "-v", "--verbose", is_flag=True, help="say more; a traceback on errors"
+        )(command)
+        return click.option("-q", "--quiet", is_flag=True, help="say only warnings and errors")(
+            command
+        )
+
+    return decorate
+
+
+def verb(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn `work(call, **arguments)` into a callback that reports and exits as all verbs do."""
+
+    @functools.wraps(work)
+    def callback(as_json: bool, verbose: bool, quiet: bool, **values: Any) -> None:
+        flags = {name: values.pop(name) for name in list(values) if name in _SPECS}
+        level: journal.Level = "debug" if verbose else "warning" if quiet else "info"
+        call = Call(
+            verb=work.__name__.rstrip("_"),
+            flags={name: value for name, value in flags.items() if value is not None},
+            as_json=as_json,
+            level=level,
+            record=journal.Journal(),
+        )
+        try:
+            finish(call, work(call, **values))
+        except BootstrapdError as error:
+            fail(call, error)
+        except Terminated as signal:
+            sys.stderr.write(f"bootstrapd {call.verb}: ended by signal {signal.signum}\n")
+            sys.exit(128 + signal.signum)
+
+    return callback
+
+
+def finish(call: Call, result: Document | None) -> None:
+    """Print the JSON document of a success."""
+    if call.as_json and result is not None:
+        document = {"ok": True, "verb": call.verb, "exit_code": 0, "changed": False, **result}
+        sys.stdout.write(report.dumps(document) + "\n")
+
+
+def fail(call: Call, error: BootstrapdError) -> NoReturn:
+    """Report an error once, and exit with its code."""
+    if call.record.status.phase != "failed":
+        call.record.failed(error)
+    if call.loaded is None:
+        # The settings could not be read, so neither could the form of the log.
+        sink = report.log(call.flags.get("BOOTSTRAPD_LOG_FORMAT", "text"), call.level)
+        problem = journal.Journal(sink)
+        problem.failed(error)
+    if call.as_json:
+        document = {
+            "ok": False,
+            "verb": call.verb,
+            "exit_code": error.exit_code,
+            "changed": bool(error.facts.get("changed", False)),
+            "error": {"message": error.message, "runbook": error.slug, **error.facts},
+            "status": report.document(call.record.status),
+        }
+        sys.stdout.write(report.dumps(document) + "\n")
+    if call.level == "debug":
+        import traceback
+
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.exit(error.exit_code)
+
+
+def interruptible(call: Call, work: Callable[[threading.Event], T]) -> T:
+    """Run the work of a verb so that SIGTERM ends it cleanly."""
+    from bootstrap import signals
+
+    # Half a second more than a worker gets, so that its end is still seen.
+    return signals.interruptible(work, grace_s=call.settings.settings.grace_s + 0.5)
+
+
+def work(call: Call, name: str, *arguments: Any, **options: Any) -> Document:
+    """Load the settings and do the work of a verb, which is the function `name` in `verbs`."""
+    from bootstrap import verbs
+
+    loaded = call.load()
+    done: Callable[..., Document] = getattr(verbs, name)
+    return interruptible(call, lambda stop: done(loaded, call.record, stop, *arguments, **options))
+
+
+@click.group(
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="bootstrapd")
+def cli() -> None:
+    """Bring an application's database up, from nothing to ready - then the app starts.
+
+    Settings come from flags, the environment (NAME, or the file that NAME_FILE names),
+    bootstrapd.toml and defaults, in this order. See: bootstrapd settings.
+    """
+
+
+@cli.command()
+@options(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@verb
+def run(call: Call, command: Sequence[str]) -> None:
+    """Go the whole way; then become COMMAND, or exit 0.
+
+    COMMAND is the app, after `--`: bootstrapd run -- gunicorn shop:app
+    """
+    from bootstrap import handover, reporting
+
+    loaded = call.load()
+    if command:
+        handover.check(command)
+    listen = "BOOTSTRAPD_HEALTH_ADDRESS" in loaded.given
+    with reporting.reports(loaded, call.record, listen=listen):
+        outcome = interruptible(call, lambda stop: _bring_up(call, stop))
+    finish(call, outcome)
+    if command:
+        call.record.event("handed_over", f"handing over to {command[0]}")
+        handover.become(command, settings.handed_over(call.settings))
+
+
+@cli.command()
+@options(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@verb
+def serve(call: Call) -> None:
+    """Go the whole way, then stay: keep watching, serve health."""
+    from bootstrap import reporting
+    from bootstrap import serve as serving
+
+    loaded = call.load()
+    with reporting.reports(loaded, call.record, listen=True):
+        try:
+            interruptible(call, lambda stop: serving.serve(loaded, call.record, stop))
+        except Terminated:
+            call.record.set(phase="stopping", reason="stopped as asked")
+            call.record.event("stopped", "stopped as asked")
+
+
+@cli.command()
+@options("BOOTSTRAPD_REQUIRE_PRIMARY")
+@click.option(
+    "--revision", metavar="REV", help="until the database is at REV or beyond; head is the newest"
+)
+@verb
+def wait(call: Call, revision: str | None) -> Document:
+    """Wait until the servers answer, or with --revision until others have migrated.
+
+    Takes no lock and needs only the right to read. --timeout 0 looks exactly once.
+    """
+    return work(call, "wait", revision)
+
+
+@cli.command()
+@options(*_WRITING)
+@click.argument("revision", metavar="[REV]", default="heads")
+@click.option("--mark-applied", is_flag=True, help="record REV as applied without running it")
+@click.option("--retry", is_flag=True, help="run a revision again that was stopped half-way")
+@verb
+def migrate(call: Call, revision: str, mark_applied: bool, retry: bool) -> Document:
+    """Apply pending revisions, up to REV or to the newest."""
+    if mark_applied:
+        return work(call, "mark_applied", revision)
+    return work(call, "upgrade", revision, retry=retry)
+
+
+@cli.command()
+@options(*_WRITING)
+@click.argument("revision", metavar="REV")
+@verb
+def rollback(call: Call, revision: str) -> Document:
+    """Take back revisions down to REV, or all of them with REV `base`."""
+    return work(call, "downgrade", revision)
+
+
+@cli.command()
+@options("BOOTSTRAPD_DIRECT_URL")
+@click.argument("revision", metavar="[REV]", default="heads")
+@verb
+def plan(call: Call, revision: str) -> Document:
+    """Print the SQL that migrate would run. Writes nothing, needs only the right to read."""
+    found = work(call, "plan", revision)
+    if not call.as_json:
+        click.echo(redact.text(found["sql"]), nl=False)
+    return found
+
+
+@cli.command()
+@options("BOOTSTRAPD_DIRECT_URL")
+@click.option(
+    "--attempts", metavar="N", default=10, show_default=True, help="how many attempts to list"
+)
+@verb
+def status(call: Call, attempts: int) -> Document:
+    """Say where the database is, what is pending, and how the last attempts went."""
+    found = work(call, "status", attempts)
+    if not call.as_json:
+        _print_status(found)
+    return found
+
+
+@cli.command()
+@options("BOOTSTRAPD_DIRECT_URL")
+@click.argument("name")
+@click.option("--empty", is_flag=True, help="do not compare the models with the database")
+@verb
+def new(call: Call, name: str, empty: bool) -> Document:
+    """Write a new revision file NAME with what the models have and the database lacks."""
+    found = work(call, "new", name, autogenerate=not empty)
+    if not call.as_json:
+        click.echo("\n".join(found["paths"]))
+    return found
+
+
+@cli.command()
+@options("BOOTSTRAPD_DIRECT_URL")
+@verb
+def validate(call: Call) -> Document:
+    """Compare the database with the release: revisions and models. Exit 5 on any difference."""
+    return work(call, "validate")
+
+
+@cli.command()
+@options(*_WRITING)
+@verb
+def seed(call: Call) -> Document:
+    """Insert the app's reference rows that are not there yet."""
+    return work(call, "seed")
+
+
+@cli.command()
+@options("BOOTSTRAPD_HEALTH_ADDRESS")
+@verb
+def healthcheck(call: Call) -> Document:
+    """Exit 0 if a running bootstrapd says ready, else 1. Asks no database."""
+    from bootstrap import healthcheck as checking
+
+    health = checking.check(call.load())
+    document = {
+        "ok": health.ready,
+        "exit_code": int(not health.ready),
+        **dataclasses.asdict(health),
+    }
+    if not call.as_json:
+        click.echo(f"{'ready' if health.ready else 'not ready'}: {health.reason} ({health.source})")
+    if not health.ready:
+        finish(call, document)
+        sys.exit(1)
+    return document
+
+
+@cli.command("settings")
+@options(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@verb
+def settings_(call: Call) -> Document:
+    """Print the effective settings, secrets hidden, each with where it came from."""
+    loaded = call.load()
+    if not call.as_json:
+        click.echo(f"app {loaded.app.name} on {loaded.target.identity}")
+        for value in loaded.values:
+            click.echo(f"{value.name:<32} {value.value or '-':<32} {value.source}")
+    return {
+        "app": loaded.app.name,
+        "target": loaded.target.identity,
+        "settings": [dataclasses.asdict(value) for value in loaded.values],
+    }
+
+
+@cli.command("apps")
+@options()
+@verb
+def apps_(call: Call) -> Document:
+    """List the apps: those that are shipped and those of bootstrapd.toml."""
+    known = settings.load_apps(call.flags)
+    if not call.as_json:
+        for app in known.values():
+            click.echo(f"{app.name:<16} {app.title or '-':<48} {app.declared_in}")
+    return {
+        "apps": [
+            {
+                "name": app.name,
+                "title": app.title,
+                "declared_in": app.declared_in,
+                "alembic": str(app.alembic),
+                "metadata": app.metadata,
+                "seeds": app.seeds,
+                "sqlite": app.sqlite_path,
+                "redis": app.redis,
+                "aliases": {name: list(aliases) for name, aliases in app.aliases.items()},
+            }
+            for app in known.values()
+        ]
+    }
+
+
+def main() -> None:
+    """The entry point. A user's mistake gets a message; only a fault of ours gets a traceback."""
+    try:
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _bring_up(call: Call, stop: threading.Event) -> Document:
+    from bootstrap import pipeline
+
+    outcome = pipeline.bring_up(call.settings, call.record, stop)
+    call.loaded = outcome.loaded
+    return {"changed": outcome.changed, "status": report.document(call.record.status)}
+
+
+def _print_status(found: Document) -> None:
+    click.echo(f"app       {found['app']}")
+    click.echo(f"target    {found['target']} ({found['server']})")
+    click.echo(f"identity  {found['identity'] or '-'}")
+    click.echo(f"state     {found['state']}")
+    click.echo(f"at        {', '.join(found['current']) or 'base'}")
+    click.echo(f"wanted    {', '.join(found['heads']) or 'base'}")
+    for each in found["pending"]:
+        click.echo(f"pending   {each['revision']} {each['title']}")
+    for each in found["attempts"]:
+        why = f": {redact.text(each['error'])}" if each["error"] else ""
+        click.echo(
+            f"attempt   {each['id']} {each['direction']} {each['revision']} {each['result']}"
+            f" {each['started_at']} by {each['actor']}@{each['host']} with {each['release']}{why}"
+        )
+
+
+def _metavar(flag: str) -> str:
+    words = {"--timeout": "S", "--config": "FILE", "--state-dir": "DIR", "--app": "NAME"}
+    if flag == "--log-format":
+        return "text|json"
+    return words.get(flag, "URL" if flag.endswith("-url") else "VALUE")

@@ -1,0 +1,142 @@
+"""What the engine asks of a database itself, without SQLAlchemy: a look, a lock and a ledger.
+
+The ledger is bootstrapd's own record of a database: its identity, what was proven last, and every
+attempt to migrate. PostgreSQL keeps it in a schema of its own, SQLite in a file beside the app's,
+so that no app and no autogenerate sees it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bootstrap import app
+from bootstrap import target as targets
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was proven when this database was last brought up.
+
+    `code` is the digest of the release's revisions, models and seeds; `catalog` that of the live
+    schema. While both are the same, nothing needs to be proven again. `findings` counts the
+    differences that were tolerated.
+    """
+
+    code: str
+    catalog: str
+    findings: int
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at a database.
+
+    `revisions` is None where there is no version table. `tables` counts the app's tables, the
+    version table left out. `pooled` tells that a pooler stands between.
+    """
+
+    revisions: tuple[str, ...] | None
+    tables: int
+    catalog: str
+    identity: str | None
+    proof: Proof | None
+    version: str
+    read_only: bool = False
+    pooled: bool = False
+
+    @property
+    def current(self) -> tuple[str, ...]:
+        """The applied revisions, none where there is no version table."""
+        return self.revisions or ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to apply or take back one revision. Times are ISO 8601 in UTC.
+
+    `before` is kept where the revision left its transaction: JSON with the `catalog` digest and the
+    `invalid` indexes from before it did.
+    """
+
+    id: int
+    run: str
+    direction: str
+    revision: str
+    actor: str
+    host: str
+    release: str
+    started_at: str
+    ended_at: str | None
+    result: str
+    error: str | None
+    transactional: bool
+    before: str | None
+
+
+class Database(Protocol):
+    """A database as the stages see it. Whoever writes must hold the lock."""
+
+    target: targets.Target
+
+    def look(self) -> Sight:
+        """The state now, in at most two queries."""
+
+    def close(self) -> None:
+        """Give everything back, the lock included."""
+
+    def try_lock(self) -> bool:
+        """Take the migration lock if it is free."""
+
+    def unlock(self) -> bool:
+        """Give the lock back; False means that it was lost in the meantime."""
+
+    def holder(self) -> str:
+        """Who holds the lock, as one clause for an error message."""
+
+    def shared_descriptors(self) -> tuple[int, ...]:
+        """Descriptors that keep the lock for as long as a child has them open."""
+
+    def witness(self) -> Mapping[str, Any] | None:
+        """What a worker's connection must see to prove that it is in the same database."""
+
+    def lost(self) -> bool:
+        """Whether the lock went away, as when the server restarted."""
+
+    def end_leftovers(self) -> int:
+        """End what a killed run left working on the server; how many there were."""
+
+    def prepare(self) -> None:
+        """Make the ledger if it is not there."""
+
+    def pin(self) -> str:
+        """This database's identity, given now if it has none."""
+
+    def begin(self, run: str, direction: str, revision: str, release: str) -> int:
+        """Record that an attempt starts; its number."""
+
+    def not_transactional(self, attempt: int) -> None:
+        """Record that this attempt has left its transaction."""
+
+    def end(self, attempt: int, result: str, error: str | None = None) -> None:
+        """Record how an attempt ended: done, failed or interrupted."""
+
+    def unfinished(self) -> Sequence[Attempt]:
+        """Attempts without an end; under the lock they are those of killed runs."""
+
+    def attempts(self, limit: int) -> Sequence[Attempt]:
+        """The latest attempts, newest first; none where there is no ledger."""
+
+    def invalid_indexes(self) -> Sequence[str]:
+        """Indexes that a failed concurrent build left behind, quoted and with their schema."""
+
+    def drop_index(self, name: str) -> None:
+        """Drop one of those."""
+
+    def prove(self, app_name: str, proof: Proof, release: str) -> None:
+        """Remember what was proven."""
+
+
+def version_table(declared: app.App) -> tuple[str | None, str]:
+    """Schema and name of the app's version table."""
+    schema, _, name = declared.version_table.rpartition(".")
+    return schema or None, name

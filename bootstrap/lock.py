@@ -1,0 +1,63 @@
+"""The lock stage: one run at a time works on a database, the others wait for it or give up."""
+
+import contextlib
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from bootstrap import database, journal
+from bootstrap.errors import LockError, Terminated
+
+FIRST_S = 0.05
+FACTOR = 1.5
+CAP_S = 0.5
+
+
+@contextlib.contextmanager
+def held(
+    base: database.Database,
+    record: journal.Journal,
+    *,
+    wait_s: float,
+    stop: threading.Event,
+    rng: Callable[[], float] = random.random,
+) -> Iterator[None]:
+    """Hold the migration lock for the length of the block.
+
+    Polls with jitter for at most `wait_s` seconds, then raises LockError with the holder. A lock
+    found lost at the end is a warning: the work in between was watched by its own means.
+    """
+    began_s = time.monotonic()
+    with record.stage("lock", f"taking the migration lock of {base.target.identity}"):
+        sleep_s, told = FIRST_S, False
+        while not base.try_lock():
+            waited_s = time.monotonic() - began_s
+            if waited_s >= wait_s:
+                raise LockError(
+                    f"the migration lock of {base.target.identity} was not got in {wait_s:g} s; it "
+                    f"is held by {base.holder()}; wait for that run to end, or end it",
+                    waited_s=round(waited_s, 1),
+                    holder=base.holder(),
+                )
+            if not told and waited_s >= 1:
+                told = True
+                record.event(
+                    "lock_waiting",
+                    f"the migration lock is held by {base.holder()}; waiting up to {wait_s:g} s",
+                )
+            # Runs that started together must not poll together.
+            if stop.wait(min(sleep_s * (0.5 + rng()), wait_s - waited_s)):
+                raise Terminated(signal.SIGTERM)
+            sleep_s = min(sleep_s * FACTOR, CAP_S)
+        record.set(lock_s=time.monotonic() - began_s)
+    try:
+        yield
+    finally:
+        if not base.unlock():
+            record.event(
+                "lock_lost",
+                f"the migration lock of {base.target.identity} was lost before it was given back",
+                level="warning",
+            )

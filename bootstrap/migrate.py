@@ -1,0 +1,431 @@
+"""The migrate stage: what is pending, and applying it, one revision and transaction at a time."""
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrap import __version__, child, database, journal, revisions, settings
+from bootstrap.errors import (
+    AheadError,
+    DriftError,
+    MigrationError,
+    SettingsError,
+    Terminated,
+)
+from bootstrap.journal import Progress
+
+# lock_not_available, deadlock_detected, serialization_failure: the revision was rolled back whole
+# and may succeed at another moment. Nothing else becomes better by trying again.
+RETRIED = frozenset({"55P03", "40P01", "40001"})
+RETRY_FIRST_S = 0.5
+RETRY_CAP_S = 10.0
+# With more revisions than this, progress once a second says more than a line for each.
+LISTED = 30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the database is, what this release wants, and the revisions in between."""
+
+    current: tuple[str, ...]
+    heads: tuple[str, ...]
+    pending: tuple[revisions.Revision, ...]
+
+    @property
+    def message(self) -> str:
+        """The state in one sentence."""
+        if not self.pending:
+            return f"schema is at {_names(self.current) or 'base'}, nothing is pending"
+        at = f"schema is at {_names(self.current)}" if self.current else "schema is empty"
+        return f"{at}, this release wants {_names(self.heads)}: {len(self.pending)} pending"
+
+    def up_to(self, known: revisions.Graph, destination: str) -> "Plan":
+        """The same plan, going no further than `destination`."""
+        wanted = known.ancestors([destination])
+        pending = tuple(revision for revision in self.pending if revision.id in wanted)
+        return Plan(self.current, (destination,), pending)
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON shows it."""
+        return {
+            "current": list(self.current),
+            "heads": list(self.heads),
+            "pending": [revision.id for revision in self.pending],
+        }
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What a migration did: the revisions applied or taken back, in order."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    steps: tuple[str, ...]
+    took_s: float
+
+
+def graph(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event
+) -> revisions.Graph:
+    """The app's revisions: read plainly where that is possible, else by Alembic in a worker."""
+    try:
+        return revisions.read(loaded.app.alembic)
+    except revisions.NotPlainError as reason:
+        record.event("asking_alembic", f"revisions are read by Alembic: {reason}", level="debug")
+    try:
+        with child.Worker(loaded, record, run="describe", stop=stop) as worker:
+            return revisions.described(worker.call("describe"))
+    except child.WorkerError as error:
+        raise MigrationError(
+            f"the revisions of app {loaded.app.name} ({loaded.app.alembic}) cannot be read: "
+            f"{error.failure['message']}; mend the revision files or `alembic` in "
+            f"{loaded.app.declared_in}"
+        ) from error
+
+
+def plan(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight) -> Plan:
+    """Compare database and release.
+
+    Raises AheadError for revisions that this release does not have, MigrationError for heads that
+    fork by accident, and DriftError for tables that no history explains.
+    """
+    place = loaded.target.identity
+    unknown = known.unknown(sight.current)
+    if unknown:
+        raise AheadError(
+            f"{place} is at {_names(unknown)}, which this release of {loaded.app.name} does not "
+            f"have (its newest is {_names(known.heads)}); start the release that brought it, or "
+            "restore the backup from before",
+            unknown=list(unknown),
+            heads=list(known.heads),
+        )
+    forks = known.forks()
+    if forks:
+        raise MigrationError(
+            f"the revisions of {loaded.app.name} have {len(forks)} heads that fork from one "
+            f"parent: {_names(forks)}; join them: alembic merge -m join {' '.join(forks)}",
+            heads=list(forks),
+        )
+    if not sight.current and sight.tables and sight.identity is None:
+        raise DriftError(
+            f"{place} holds {sight.tables} table{'s' * (sight.tables != 1)} but no record of "
+            f"revisions; nothing was changed. If it is another application's database, point the "
+            "settings elsewhere; if it is this one's, record where it is: alembic stamp REVISION",
+            tables=sight.tables,
+        )
+    return Plan(sight.current, known.heads, known.pending(sight.current))
+
+
+def resolve(known: revisions.Graph, wanted: str) -> str:
+    """A revision by its id or the unique start of one; `head`, `heads` and `base` are words."""
+    if wanted in ("head", "heads", "base") or wanted in known.revisions:
+        return "heads" if wanted == "head" else wanted
+    matches = [id_ for id_ in known.revisions if id_.startswith(wanted)]
+    if len(matches) == 1:
+        return matches[0]
+    found = f"{len(matches)} that start so" if matches else "none"
+    raise SettingsError(f"wanted a revision of this release, found {found}: {wanted!r}")
+
+
+class Stage:
+    """Applies or takes back revisions through a worker, and keeps the record of every attempt."""
+
+    def __init__(
+        self,
+        loaded: settings.Loaded,
+        base: database.Database,
+        known: revisions.Graph,
+        record: journal.Journal,
+        stop: threading.Event,
+        run: str,
+    ) -> None:
+        self._loaded = loaded
+        self._base = base
+        self._known = known
+        self._record = record
+        self._stop = stop
+        self._run = run
+        self._attempt: int | None = None
+        self._began_s = 0.0
+        self._told_s = 0.0
+        self._steps: list[str] = []
+
+    def upgrade(
+        self, worker: child.Worker, wanted: Plan, destination: str = "heads", *, retry: bool = False
+    ) -> Migrated:
+        """Apply what is pending up to `destination`; the caller holds the lock.
+
+        With `retry` a revision that was stopped half-way outside a transaction is run again.
+        """
+        self._end_leftovers()
+        if not retry:
+            self._clear_half_done(wanted)
+        return self._go(worker, wanted.current, "upgrade", destination, len(wanted.pending))
+
+    def downgrade(
+        self, worker: child.Worker, current: tuple[str, ...], destination: str
+    ) -> Migrated:
+        """Take back what lies above `destination`."""
+        self._end_leftovers()
+        total = len(self._known.ancestors(current) - self._known.ancestors([destination]))
+        return self._go(worker, current, "downgrade", destination, total)
+
+    def mark(self, worker: child.Worker, current: tuple[str, ...], revision: str) -> Migrated:
+        """Record a revision as applied without running it."""
+        self._end_leftovers()
+        return self._go(worker, current, "stamp", revision, 1)
+
+    def _go(
+        self,
+        worker: child.Worker,
+        before: tuple[str, ...],
+        direction: str,
+        destination: str,
+        total: int,
+    ) -> Migrated:
+        self._began_s = time.monotonic()
+        tries = 0
+        while True:
+            try:
+                answer = worker.call(
+                    direction, self._on_event(direction), revision=destination, total=total
+                )
+                break
+            except child.WorkerError as error:
+                self._end("failed", error.failure["message"])
+                if not self._may_retry(error.failure, tries):
+                    raise self._failed(direction, error.failure, tries) from error
+                tries += 1
+                self._pause(error.failure, tries)
+            except child.LockLostError:
+                raise MigrationError(
+                    f"the connection that holds the migration lock of "
+                    f"{self._loaded.target.identity} was lost, so the revision under way was "
+                    "stopped and rolled back; run again: bootstrapd migrate"
+                ) from None
+            except (Terminated, MigrationError):
+                self._end("interrupted", "ended by a signal")
+                raise
+        self._check_version_table(answer)
+        sight = self._base.look()
+        return Migrated(
+            before, sight.current, tuple(self._steps), round(time.monotonic() - self._began_s, 4)
+        )
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _on_event(self, direction: str) -> Callable[[Mapping[str, Any]], None]:
+        def handle(event: Mapping[str, Any]) -> None:
+            if event["event"] == "revision_started":
+                self._attempt = self._base.begin(
+                    self._run, direction, event["revision"], __version__
+                )
+            elif event["event"] == "autocommit":
+                assert self._attempt is not None
+                self._base.not_transactional(self._attempt)
+            elif event["event"] == "revision_done":
+                self._done(direction, event)
+
+        return handle
+
+    def _done(self, direction: str, event: Mapping[str, Any]) -> None:
+        self._end("done")
+        revision, number, total = event["revision"], event["number"], event["total"]
+        self._steps.append(revision)
+        progress = Progress("revisions", number, total, self._began_s)
+        self._record.set(progress=progress)
+        verb = {"upgrade": "applied", "downgrade": "taken back", "stamp": "marked as applied"}[
+            direction
+        ]
+        self._record.event(
+            "revision_done",
+            f"revision {self._title(revision)} {verb} in {event['seconds']:.2f} s"
+            f" ({number} of {total})",
+            level="info" if total <= LISTED or event["seconds"] >= 1 else "debug",
+            revision=revision,
+            direction=direction,
+            seconds=event["seconds"],
+        )
+        now_s = time.monotonic()
+        if total > LISTED and now_s - max(self._told_s, self._began_s) >= 1:
+            self._told_s = now_s
+            eta_s = progress.eta_s(now_s) or 0
+            self._record.event(
+                "progress", f"{number} of {total} revisions {verb}, about {eta_s:.0f} s left"
+            )
+
+    def _end(self, result: str, error: str | None = None) -> None:
+        if self._attempt is not None:
+            attempt, self._attempt = self._attempt, None
+            self._base.end(attempt, result, error)
+
+    # -- failures ---------------------------------------------------------------------------------
+
+    def _may_retry(self, failure: Mapping[str, Any], tries: int) -> bool:
+        passing = failure["sqlstate"] in RETRIED or failure["message"] == "database is locked"
+        return (
+            passing and not failure["autocommit"] and tries < self._loaded.settings.migrate_retries
+        )
+
+    def _pause(self, failure: Mapping[str, Any], tries: int) -> None:
+        sleep_s = min(RETRY_CAP_S, RETRY_FIRST_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+        self._record.event(
+            "revision_retried",
+            f"revision {self._title(failure['revision'])} did not get through and was rolled back: "
+            f"{failure['message']}; retry {tries} of {self._loaded.settings.migrate_retries} in "
+            f"{sleep_s:.1f} s",
+            level="warning",
+            revision=failure["revision"],
+            sqlstate=failure["sqlstate"],
+        )
+        if self._stop.wait(sleep_s):
+            raise Terminated(signal.SIGTERM)
+
+    def _failed(self, direction: str, failure: Mapping[str, Any], tries: int) -> Exception:
+        place = self._loaded.target.identity
+        if failure["kind"] == "OtherDatabaseError":
+            return SettingsError(
+                f"env.py of app {self._loaded.app.name} was given {place}, but "
+                f"{failure['message']}; nothing was migrated. Let it take sqlalchemy.url "
+                "from the configuration, or name the variable that it reads: aliases.DATABASE_URL in "
+                f"{self._loaded.app.declared_in}"
+            )
+        facts: dict[str, Any] = {
+            "revision": failure["revision"],
+            "sqlstate": failure["sqlstate"],
+            "statement": failure["statement"],
+        }
+        if failure["revision"] is None:
+            return MigrationError(
+                f"the migration of {place} could not start: {failure['message']}; nothing was "
+                "changed",
+                **facts,
+            )
+        what = f"revision {self._title(failure['revision'])}"
+        after = f" after {tries + 1} tries" if tries else ""
+        current = _names(self._base.look().current) or "base"
+        if failure["autocommit"]:
+            invalid = self._base.invalid_indexes()
+            left = f"; invalid indexes: {', '.join(invalid)}" if invalid else ""
+            return MigrationError(
+                f"{what} failed outside a transaction and may be half done: {failure['message']}"
+                f"{left}; {place} is at {current}; look at what it did, mend it, then run: "
+                "bootstrapd migrate",
+                invalid_indexes=list(invalid),
+                **facts,
+            )
+        verb = "applied" if direction == "upgrade" else "taken back"
+        return MigrationError(
+            f"{what} failed{after} and was rolled back: {failure['message']}; {place} is at "
+            f"{current}, with {len(self._steps)} of its revisions {verb} in this run; mend the "
+            "revision, then run: bootstrapd migrate",
+            **facts,
+        )
+
+    def _end_leftovers(self) -> None:
+        """Settle what killed runs left behind: sessions still at work, attempts without an end."""
+        ended = self._base.end_leftovers()
+        if ended:
+            self._record.event(
+                "leftovers_ended",
+                f"ended {ended} session{'s' * (ended != 1)} of a killed run",
+                level="warning",
+            )
+        for attempt in self._base.unfinished():
+            self._base.end(attempt.id, "interrupted", "the run was killed")
+
+    def _clear_half_done(self, wanted: Plan) -> None:
+        """Clean up after a revision that was stopped outside its transaction, or stop as well.
+
+        It may run again by itself only if nothing of it is left once the invalid indexes are
+        dropped that it was building. Otherwise only a person can tell how far it came.
+        """
+        last = self._base.attempts(1)
+        if not last or last[0].transactional or last[0].result == "done":
+            return
+        attempt = last[0]
+        if attempt.direction != "upgrade" or attempt.revision not in {
+            revision.id for revision in wanted.pending
+        }:
+            return
+        before = json.loads(attempt.before) if attempt.before else {"catalog": None, "invalid": []}
+        left = [name for name in self._base.invalid_indexes() if name not in before["invalid"]]
+        for name in left:
+            self._base.drop_index(name)
+            self._record.event(
+                "index_dropped",
+                f"dropped the invalid index {name}, which revision "
+                f"{self._title(attempt.revision)} left behind",
+                level="warning",
+            )
+        if self._base.look().catalog != before["catalog"]:
+            raise MigrationError(
+                f"revision {self._title(attempt.revision)} was stopped outside a "
+                f"transaction at {attempt.started_at} ({attempt.error}) and has changed the "
+                "schema; only you can tell how far it came. Finish it by hand and run: "
+                f"bootstrapd migrate --mark-applied {attempt.revision}; or undo it by hand and run: "
+                "bootstrapd migrate --retry",
+                revision=attempt.revision,
+                dropped=left,
+            )
+
+    def _check_version_table(self, answer: Mapping[str, Any]) -> None:
+        schema, name = database.version_table(self._loaded.app)
+        used = (answer.get("version_table_schema"), answer.get("version_table"))
+        if used[1] is not None and used != (schema, name):
+            table = ".".join(filter(None, used))
+            raise SettingsError(
+                f"env.py of app {self._loaded.app.name} keeps its version in {table!r}, but the "
+                f"declaration says {self._loaded.app.version_table!r}; set version_table = "
+                f"{table!r} in {self._loaded.app.declared_in}"
+            )
+
+    def _title(self, revision: str) -> str:
+        known = self._known.revisions.get(revision)
+        return f"{revision} ({known.title})" if known and known.title else revision
+
+
+def check_arrived(loaded: settings.Loaded, left: Plan) -> None:
+    """Believe the version row in our database, not the exit of somebody's env.py."""
+    if left.pending:
+        raise MigrationError(
+            f"the migration reported success, but {loaded.target.identity} is at "
+            f"{_names(left.current) or 'base'} and not at {_names(left.heads)}; does env.py of app "
+            f"{loaded.app.name} migrate another database, or return before it is done?",
+            **left.document(),
+        )
+
+
+def render(worker: child.Worker, wanted: Plan, destination: str) -> str:
+    """The SQL of what is pending, as PostgreSQL or SQLite would get it."""
+    try:
+        answer = worker.call("sql", current=list(wanted.current), revision=destination)
+    except child.WorkerError as error:
+        raise MigrationError(
+            "the SQL of the pending revisions cannot be rendered without running them: "
+            f"{error.failure['message']}; a revision that looks at the live database has no "
+            "fixed SQL"
+        ) from error
+    return str(answer["sql"])
+
+
+def write_new(
+    loaded: settings.Loaded, worker: child.Worker, name: str, *, autogenerate: bool
+) -> tuple[str, ...]:
+    """Write a revision file; the paths of what was written."""
+    try:
+        answer = worker.call("new", message=name, autogenerate=autogenerate)
+    except child.WorkerError as error:
+        raise MigrationError(
+            f"no revision {name!r} of app {loaded.app.name} was written: {error.failure['message']}"
+        ) from error
+    return tuple(answer["paths"])
+
+
+def _names(ids: Sequence[str]) -> str:
+    return ", ".join(ids)

@@ -1,0 +1,177 @@
+"""The way: settings -> target -> wait -> pin -> lock -> migrate -> validate -> seed -> ready.
+
+This is the one place that knows the order. Each stage is a module of its own.
+"""
+
+import contextlib
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bootstrap import (
+    __version__,
+    child,
+    database,
+    journal,
+    lock,
+    migrate,
+    opening,
+    pin,
+    release,
+    revisions,
+    seed,
+    settings,
+    validate,
+)
+from bootstrap.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a bring-up did. A stage that had nothing to do is None."""
+
+    loaded: settings.Loaded
+    identity: str | None
+    revisions: tuple[str, ...]
+    migrated: migrate.Migrated | None = None
+    validated: validate.Validated | None = None
+    seeded: seed.Seeded | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether revisions or rows were applied."""
+        return bool(self.migrated and self.migrated.steps) or bool(
+            self.seeded and self.seeded.inserted
+        )
+
+
+def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Outcome:
+    """Take the database from whatever it is to ready, or raise the error that says why not."""
+    with opening.database(loaded, record, stop, to_write=loaded.settings.migrate) as opened:
+        here, base = opened.here, opened.base
+        known = migrate.graph(here, record, stop)
+        code = release.digest(here, known)
+        sight = base.look()
+        with record.stage("pin", f"checking the identity of {here.target.identity}"):
+            pin.check(here, sight, record)
+        wanted = migrate.plan(here, known, sight)
+        note(record, sight, wanted)
+        if not here.settings.migrate:
+            sight = opening.wait_for_revision(opened, known, record, stop, known.heads)
+            outcome = Outcome(opened.chosen, sight.identity, sight.current)
+        elif _proven(sight, wanted, code):
+            outcome = Outcome(opened.chosen, sight.identity, sight.current)
+        else:
+            outcome = replace(_work(here, base, known, code, record, stop), loaded=opened.chosen)
+        if outcome.identity is not None:
+            pin.remember(here, outcome.identity, record)
+    done = f"{len(outcome.migrated.steps)} applied" if outcome.migrated else "nothing was pending"
+    at = ", ".join(outcome.revisions) or "base"
+    record.set(revisions=outcome.revisions, pending=0, identity=outcome.identity)
+    record.ready(f"{here.target.identity} is ready at {at} ({done})", changed=outcome.changed)
+    return outcome
+
+
+@contextlib.contextmanager
+def locked(
+    opened: opening.Opened, record: journal.Journal, stop: threading.Event
+) -> Iterator[None]:
+    """Hold the migration lock, with the ledger open, for one piece of work."""
+    here, base = opened.here, opened.base
+    opening.refuse_pooler(here, base, base.look())
+    with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
+        _require_writable(here, base.look())
+        base.prepare()
+        yield
+
+
+def note(record: journal.Journal, sight: database.Sight, wanted: migrate.Plan) -> None:
+    """Write into the status where the database is."""
+    record.set(
+        revisions=sight.current,
+        heads=wanted.heads,
+        pending=len(wanted.pending),
+        identity=sight.identity,
+    )
+    record.event("planned", wanted.message, level="info" if wanted.pending else "debug")
+
+
+def run_name() -> str:
+    """A short random name for one run, seen in application_name and in the ledger."""
+    return uuid.uuid4().hex[:12]
+
+
+def _proven(sight: database.Sight, wanted: migrate.Plan, code: str | None) -> bool:
+    """Whether this very release was already proven on this very schema."""
+    return (
+        not wanted.pending
+        and sight.identity is not None
+        and sight.proof is not None
+        and code is not None
+        and (sight.proof.code, sight.proof.catalog) == (code, sight.catalog)
+    )
+
+
+def _work(
+    here: settings.Loaded,
+    base: database.Database,
+    known: revisions.Graph,
+    code: str | None,
+    record: journal.Journal,
+    stop: threading.Event,
+) -> Outcome:
+    """Everything that needs the lock. Another run may have done it while this one waited."""
+    opening.refuse_pooler(here, base, base.look())
+    with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
+        sight = base.look()
+        pin.check(here, sight, record)
+        wanted = migrate.plan(here, known, sight)
+        if _proven(sight, wanted, code):
+            return Outcome(here, sight.identity, sight.current)
+        if sight.read_only and not wanted.pending:
+            record.event(
+                "read_only",
+                f"{here.target.identity} can only be read; its revisions are at head, models and "
+                "seeds were not checked",
+                level="warning",
+            )
+            return Outcome(here, sight.identity, sight.current)
+        _require_writable(here, sight)
+        base.prepare()
+        identity = base.pin()
+        run = run_name()
+        migrated = None
+        with child.Worker(here, record, run=run, stop=stop, base=base) as worker:
+            if wanted.pending:
+                with record.stage("migrate", wanted.message):
+                    stage = migrate.Stage(here, base, known, record, stop, run)
+                    migrated = stage.upgrade(worker, wanted)
+                    migrate.check_arrived(here, migrate.plan(here, known, base.look()))
+                    record.set(revisions=migrated.after, pending=0)
+            validated = None
+            if here.settings.validate != "none":
+                with record.stage("validate", "comparing the models with the database"):
+                    validated = validate.compare(here, worker, record)
+                    validate.judge(here, validated, record)
+            seeded = None
+            if here.settings.seed:
+                with record.stage("seed", "inserting the reference rows that are missing"):
+                    seeded = seed.seed(here, worker, record)
+        sight = base.look()
+        findings = len(validated.findings) if validated else 0
+        if code is not None:
+            base.prove(here.app.name, database.Proof(code, sight.catalog, findings), __version__)
+        return Outcome(here, identity, sight.current, migrated, validated, seeded)
+
+
+def _require_writable(here: settings.Loaded, sight: database.Sight) -> None:
+    if not sight.read_only:
+        return
+    hint = (
+        f"it is not writable for user {os.geteuid()}"
+        if here.target.path is not None
+        else "it is a standby or its role is set to read-only; point the settings at the primary"
+    )
+    raise RefusedError(f"{here.target.identity} can only be read, and there is work to do: {hint}")

@@ -1,0 +1,414 @@
+"""A PostgreSQL database as the stages see it, over one psycopg connection in autocommit mode."""
+
+import getpass
+import hashlib
+import json
+import select
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import psycopg
+
+from bootstrap import app, database, target
+
+SCHEMA = "bootstrapd"
+# One key a database: advisory locks are already separate for each of them.
+LOCK_KEY = int.from_bytes(
+    hashlib.sha256(b"bootstrapd migration lock").digest()[:8], "big", signed=True
+)
+WORKER_NAME = "bootstrapd migrate"
+
+_OWN_SCHEMAS = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'bootstrapd')"
+_NO_MEMBER = (
+    "not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass"
+    " and d.objid = c.oid and d.deptype = 'e')"
+)
+
+_PLACES: str = """
+select pg_catalog.current_setting('server_version'),
+       pg_catalog.pg_backend_pid(),
+       pg_catalog.current_setting('transaction_read_only') = 'on',
+       (select c.oid::regclass::text from pg_catalog.pg_class c
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.relname = %(version)s
+           and case when %(schema)s::text is null then pg_catalog.pg_table_is_visible(c.oid)
+                    else n.nspname = %(schema)s end),
+       (select pg_catalog.count(*) from pg_catalog.pg_class c
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'bootstrapd' and c.relname in ('pin', 'proof')
+           and pg_catalog.has_schema_privilege(n.oid, 'usage')
+           and pg_catalog.has_table_privilege(c.oid, 'select')) = 2
+"""
+
+# Everything that a schema consists of, in PostgreSQL's own words, one line each.
+_CATALOG = f"""
+with n as (select oid, nspname from pg_catalog.pg_namespace n where {_OWN_SCHEMAS}),
+c as (select c.*, n.nspname, n.nspname || '.' || c.relname as name
+        from pg_catalog.pg_class c join n on n.oid = c.relnamespace where {_NO_MEMBER}),
+line as (
+  select 'relation ' || name || ' ' || relkind::text || relpersistence::text
+         || coalesce(reloptions::text, '') || relrowsecurity::text
+         || case when relkind in ('v', 'm') then pg_catalog.pg_get_viewdef(oid) else '' end as text
+    from c where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  union all
+  select 'column ' || c.name || '.' || a.attname || ' '
+         || pg_catalog.format_type(a.atttypid, a.atttypmod) || a.attnotnull::text
+         || a.attidentity::text || a.attgenerated::text
+         || coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '')
+    from c join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+     and not a.attisdropped
+    left join pg_catalog.pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+   where c.relkind in ('r', 'p', 'f')
+  union all
+  select 'index ' || pg_catalog.pg_get_indexdef(i.indexrelid) || i.indisvalid::text
+    from c join pg_catalog.pg_index i on i.indrelid = c.oid
+  union all
+  select 'constraint ' || c.name || '.' || k.conname || ' '
+         || pg_catalog.pg_get_constraintdef(k.oid) || k.convalidated::text
+    from c join pg_catalog.pg_constraint k on k.conrelid = c.oid
+  union all
+  select 'trigger ' || pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text
+    from c join pg_catalog.pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
+  union all
+  select 'function ' || n.nspname || '.' || p.proname || '('
+         || pg_catalog.pg_get_function_identity_arguments(p.oid) || ') ' || pg_catalog.md5(p.prosrc)
+    from n join pg_catalog.pg_proc p on p.pronamespace = n.oid
+   where not exists (select from pg_catalog.pg_depend d
+          where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  union all
+  select 'enum ' || n.nspname || '.' || t.typname || ' ' || e.enumsortorder || ' ' || e.enumlabel
+    from n join pg_catalog.pg_type t on t.typnamespace = n.oid
+    join pg_catalog.pg_enum e on e.enumtypid = t.oid
+)
+select coalesce(pg_catalog.md5(pg_catalog.string_agg(text, chr(10) order by text)), 'empty'),
+       (select pg_catalog.count(*) from c
+         where relkind in ('r', 'p', 'f') and relname <> %(version)s)
+  from line
+"""
+
+_LEDGER = """
+create schema if not exists bootstrapd;
+create table if not exists bootstrapd.pin (
+  identity uuid primary key default gen_random_uuid(),
+  given_at timestamptz not null default now()
+);
+create table if not exists bootstrapd.proof (
+  app text primary key,
+  code text not null,
+  catalog text not null,
+  findings integer not null,
+  release text not null,
+  proven_at timestamptz not null default now()
+);
+create table if not exists bootstrapd.attempt (
+  id bigint generated always as identity primary key,
+  run text not null,
+  direction text not null,
+  revision text not null,
+  actor text not null,
+  host text not null,
+  release text not null,
+  started_at timestamptz not null default clock_timestamp(),
+  ended_at timestamptz,
+  result text not null default 'running'
+    check (result in ('running', 'done', 'failed', 'interrupted')),
+  error text,
+  transactional boolean not null default true,
+  before text
+);
+create index if not exists attempt_running on bootstrapd.attempt (id) where result = 'running';
+grant usage on schema bootstrapd to public;
+grant select on bootstrapd.pin, bootstrapd.proof to public;
+"""
+
+_ATTEMPT = (
+    "select id, run, direction, revision, actor, host, release,"
+    " to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    " to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    " result, error, transactional, before from bootstrapd.attempt "
+)
+
+
+class Postgres:
+    """One database over one connection, which is at the same time the holder of the lock."""
+
+    def __init__(
+        self, connection: "psycopg.Connection[Any]", where: target.Target, declared: app.App
+    ) -> None:
+        self.target = where
+        self.connection = connection
+        self._app = declared
+        self._schema, self._version = database.version_table(declared)
+        self._locked = False
+        self._actor = where.user or getpass.getuser()
+
+    def look(self) -> database.Sight:
+        """The state now: two queries."""
+        names = {"schema": self._schema, "version": self._version, "app": self._app.name}
+        release, pid, read_only, version_table, ledger = self._row(_PLACES, names)
+        revisions: str = (
+            f"(select array_agg(version_num order by version_num) from {version_table})"
+            if version_table
+            else "null"
+        )
+        own: str = (
+            "(select identity::text from bootstrapd.pin),"
+            " (select array[code, catalog, findings::text] from bootstrapd.proof"
+            " where app = %(app)s)"
+            if ledger
+            else "null, null"
+        )
+        rows = self._row(
+            f"select {revisions}, {own}, digest.* from ({_CATALOG}) as digest",
+            names,
+        )
+        found, identity, proof, catalog, tables = rows
+        # A pooler makes up the process id that it tells its clients.
+        pooled = pid != self.connection.info.backend_pid
+        if pooled:
+            self.connection.prepare_threshold = None
+        return database.Sight(
+            revisions=tuple(found or ()) if version_table else None,
+            tables=tables,
+            catalog=catalog,
+            identity=identity,
+            proof=database.Proof(proof[0], proof[1], int(proof[2])) if proof else None,
+            version=release,
+            read_only=read_only,
+            pooled=pooled,
+        )
+
+    def close(self) -> None:
+        """Close the connection; the server gives the lock back with it."""
+        self.connection.close()
+
+    # -- the lock ---------------------------------------------------------------------------------
+
+    def try_lock(self) -> bool:
+        """Ask for the lock without waiting.
+
+        Waiting inside PostgreSQL would hold a snapshot, which a CREATE INDEX CONCURRENTLY of the
+        holder waits for in turn, for ever.
+        """
+        (self._locked,) = self._row(
+            "select pg_catalog.pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}
+        )
+        return self._locked
+
+    def unlock(self) -> bool:
+        """Give the lock back and say whether it was still ours."""
+        self._locked = False
+        if self.connection.closed:
+            return False
+        (released,) = self._row("select pg_catalog.pg_advisory_unlock(%(key)s)", {"key": LOCK_KEY})
+        return bool(released)
+
+    def holder(self) -> str:
+        """The session that holds the lock: process, application, client and age."""
+        row = self.connection.execute(
+            "select a.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), a.usename,"
+            " coalesce(a.client_addr::text, 'a local socket'),"
+            " extract(epoch from clock_timestamp() - a.backend_start)::int"
+            " from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)"
+            " where l.locktype = 'advisory' and l.granted and l.classid = %(classid)s::oid"
+            " and l.objid = %(objid)s::oid and l.database ="
+            " (select oid from pg_catalog.pg_database where datname = current_database())",
+            _key_halves(),
+        ).fetchone()
+        if row is None:
+            return "nobody any more"
+        pid, name, user, client, age_s = row
+        return f"process {pid} ({name}, user {user}, from {client}, connected for {age_s} s)"
+
+    def shared_descriptors(self) -> tuple[int, ...]:
+        """The socket: while a child has it open, the session and its lock live on."""
+        return (self.connection.fileno(),)
+
+    def witness(self) -> Mapping[str, Any] | None:
+        """Where the lock is to be seen in pg_locks."""
+        if not self._locked:
+            return None
+        return {"pid": self.connection.info.backend_pid, **_key_halves()}
+
+    def lost(self) -> bool:
+        """Whether the server closed the connection; reads nothing while it did not."""
+        if self.connection.closed:
+            return True
+        readable, _, _ = select.select([self.connection.fileno()], [], [], 0)
+        if not readable:
+            return False
+        try:
+            self.connection.execute("select")
+        except psycopg.Error:
+            return True
+        return False
+
+    def end_leftovers(self) -> int:
+        """End the sessions of killed workers: their statements may still be running.
+
+        Whoever holds the lock knows that no worker of a living run is there.
+        """
+        count = 0
+        deadline_s = time.monotonic() + 30
+        while time.monotonic() < deadline_s:
+            ended = self.connection.execute(
+                "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity"
+                " where datname = current_database() and application_name like %s",
+                [f"{WORKER_NAME} %"],
+            ).fetchall()
+            if not ended:
+                break
+            count = max(count, len(ended))
+            time.sleep(0.1)
+        return count
+
+    def shares_sessions(self) -> bool:
+        """Whether a pooler lends the same server session to two clients that are both connected.
+
+        That is what transaction mode means; in session mode each client keeps its own.
+        """
+        with psycopg.connect(**cast(Any, self.target.conninfo()), autocommit=True) as other:
+            other.prepare_threshold = None
+            seen = set()
+            for _ in range(3):
+                mine = self._row("select pg_catalog.pg_backend_pid()")
+                theirs = other.execute("select pg_catalog.pg_backend_pid()").fetchone()
+                if mine == theirs:
+                    return True
+                seen.add(mine)
+            return len(seen) > 1
+
+    # -- the ledger -------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make schema and tables that are not there."""
+        (there,) = self._row(
+            "select pg_catalog.to_regnamespace('bootstrapd') is not null and"
+            " pg_catalog.to_regclass('bootstrapd.attempt') is not null"
+        )
+        if not there:
+            self.connection.execute("begin")
+            try:
+                self.connection.execute(_LEDGER)
+            except BaseException:
+                self.connection.execute("rollback")
+                raise
+            self.connection.execute("commit")
+
+    def pin(self) -> str:
+        """The identity in the pin table, made on first need."""
+        self.connection.execute(
+            "insert into bootstrapd.pin select gen_random_uuid()"
+            " where not exists (select from bootstrapd.pin)"
+        )
+        (identity,) = self._row("select identity::text from bootstrapd.pin")
+        return str(identity)
+
+    def begin(self, run: str, direction: str, revision: str, release: str) -> int:
+        """Insert a running attempt."""
+        (number,) = self._row(
+            "insert into bootstrapd.attempt (run, direction, revision, actor, host, release)"
+            " values (%(run)s, %(direction)s, %(revision)s, %(actor)s, %(host)s, %(release)s)"
+            " returning id",
+            {
+                "run": run,
+                "direction": direction,
+                "revision": revision,
+                "actor": self._actor,
+                "host": socket.gethostname(),
+                "release": release,
+            },
+        )
+        return int(number)
+
+    def not_transactional(self, attempt: int) -> None:
+        """Mark an attempt that cannot be rolled back, and keep what the schema was before it."""
+        before = {"catalog": self.look().catalog, "invalid": list(self.invalid_indexes())}
+        self.connection.execute(
+            "update bootstrapd.attempt set transactional = false, before = %s where id = %s",
+            [json.dumps(before), attempt],
+        )
+
+    def end(self, attempt: int, result: str, error: str | None = None) -> None:
+        """Write result, error and time."""
+        self.connection.execute(
+            "update bootstrapd.attempt set result = %s, error = %s, ended_at = clock_timestamp()"
+            " where id = %s",
+            [result, error, attempt],
+        )
+
+    def unfinished(self) -> Sequence[database.Attempt]:
+        """Running attempts, oldest first."""
+        return self._attempts("where result = 'running' order by id")
+
+    def attempts(self, limit: int) -> Sequence[database.Attempt]:
+        """The latest attempts, newest first; none without a ledger or the right to read it."""
+        (readable,) = self._row(
+            "select count(*) = 1 from pg_catalog.pg_class c"
+            " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = 'bootstrapd' and c.relname = 'attempt'"
+            " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')"
+        )
+        return self._attempts(f"order by id desc limit {int(limit)}") if readable else ()
+
+    def invalid_indexes(self) -> Sequence[str]:
+        """Indexes with indisvalid off, of tables that are not partitioned."""
+        rows = self.connection.execute(
+            "select c.oid::regclass::text from pg_catalog.pg_index i"
+            " join pg_catalog.pg_class c on c.oid = i.indexrelid and c.relkind = 'i'"
+            f" join pg_catalog.pg_namespace n on n.oid = c.relnamespace and {_OWN_SCHEMAS}"
+            " where not i.indisvalid order by 1",
+        ).fetchall()
+        return [name for (name,) in rows]
+
+    def drop_index(self, name: str) -> None:
+        """Drop it without blocking writers."""
+        self.connection.execute(f"drop index concurrently if exists {name}")
+
+    def prove(self, app_name: str, proof: database.Proof, release: str) -> None:
+        """Insert or replace the app's proof."""
+        self.connection.execute(
+            "insert into bootstrapd.proof (app, code, catalog, findings, release)"
+            " values (%(app)s, %(code)s, %(catalog)s, %(findings)s, %(release)s)"
+            " on conflict (app) do update set code = excluded.code, catalog = excluded.catalog,"
+            " findings = excluded.findings, release = excluded.release, proven_at = now()",
+            {
+                "app": app_name,
+                "code": proof.code,
+                "catalog": proof.catalog,
+                "findings": proof.findings,
+                "release": release,
+            },
+        )
+
+    def _attempts(self, tail: str) -> Sequence[database.Attempt]:
+        rows = self.connection.execute(_ATTEMPT + tail).fetchall()
+        return [database.Attempt(*row) for row in rows]
+
+    def _row(self, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        row = self.connection.execute(query, values).fetchone()
+        assert row is not None
+        return tuple(row)
+
+
+def session(settings: Any, run: str) -> dict[str, str]:
+    """The session settings of a worker's connections, as PostgreSQL names them.
+
+    client_connection_check_interval makes the server notice within 2 s that a worker was killed.
+    With synchronous_commit off a commit does not wait for the disk; the order of commits is kept,
+    and the run's last commit, which does wait, makes all of them durable.
+    """
+    return {
+        "application_name": f"{WORKER_NAME} {run}",
+        "lock_timeout": str(settings.lock_timeout_ms),
+        "statement_timeout": str(settings.statement_timeout_ms),
+        "client_connection_check_interval": "2000",
+        "synchronous_commit": "off",
+    }
+
+
+def _key_halves() -> dict[str, int]:
+    unsigned = LOCK_KEY % 2**64
+    return {"classid": unsigned >> 32, "objid": unsigned & 0xFFFFFFFF}

@@ -1,0 +1,24 @@
+"""What reports on a run while it goes on: status file, systemd, and HTTP where wanted."""
+
+import contextlib
+from collections.abc import Iterator
+
+from bootstrap import journal, notify, settings, statusfile
+
+
+@contextlib.contextmanager
+def reports(loaded: settings.Loaded, record: journal.Journal, *, listen: bool) -> Iterator[None]:
+    """Report for the length of the block; with `listen` over HTTP too, from before it begins."""
+    with contextlib.ExitStack() as stack:
+        if listen:
+            from bootstrap import health
+
+            server = health.Server(record, loaded.settings.health_address)
+            server.start()
+            stack.callback(server.stop)
+            record.event("listening", f"health is served on http://{server.address}")
+        record.add_sink(statusfile.sink(loaded, record))
+        notifier = notify.Notifier(record)
+        notifier.start()
+        stack.callback(notifier.stop)
+        yield

@@ -1,0 +1,263 @@
+"""The revisions of an app's Alembic project, read without importing Alembic or the revisions.
+
+A start with nothing to do pays only for reading small files. Whatever is out of the ordinary (a
+computed revision id, a package as script location) raises NotPlainError, and Alembic itself is
+asked, in a child process.
+"""
+
+import ast
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_NAMES = ("revision", "down_revision", "depends_on", "branch_labels")
+_ASSIGNED = re.compile(
+    rf"^({'|'.join(_NAMES)})[ \t]*(?::[^=\n]+)?=[ \t]*(.*?)[ \t]*$",
+    re.MULTILINE,
+)
+_TITLE = re.compile(r"\s*[rRuU]?(?:\"\"\"|''')\s*([^\n]*?)\s*(?:\n|\"\"\"|''')")
+# Which files Alembic takes for revisions: alembic.script.base._only_source_rev_file.
+_REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
+
+
+class NotPlainError(Exception):
+    """This project needs Alembic itself to be read."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision file. `down` holds the revisions right below it, `needs` those it depends on."""
+
+    id: str
+    title: str
+    path: str
+    down: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All revisions of a project, with a digest of their files."""
+
+    revisions: Mapping[str, Revision]
+    digest: str
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The revisions that nothing builds upon, sorted."""
+        below = {down for revision in self.revisions.values() for down in revision.down}
+        return tuple(sorted(self.revisions.keys() - below))
+
+    def ancestors(self, ids: Iterable[str]) -> set[str]:
+        """These revisions and all below them, dependencies included; unknown ids are left out."""
+        found: set[str] = set()
+        queue = list(ids)
+        while queue:
+            id_ = queue.pop()
+            if id_ in self.revisions and id_ not in found:
+                found.add(id_)
+                queue += [*self.revisions[id_].down, *self.revisions[id_].needs]
+        return found
+
+    def pending(self, current: Iterable[str]) -> tuple[Revision, ...]:
+        """What is not yet applied, in an order in which it can be."""
+        done = self.ancestors(current)
+        order: list[Revision] = []
+        # An explicit stack: a long history would exhaust Python's own.
+        for head in self.heads:
+            stack = [(head, False)]
+            while stack:
+                id_, expanded = stack.pop()
+                if id_ in done:
+                    continue
+                revision = self.revisions[id_]
+                if expanded:
+                    done.add(id_)
+                    order.append(revision)
+                else:
+                    stack.append((id_, True))
+                    stack += [(low, False) for low in (*revision.needs, *revision.down)]
+        return tuple(order)
+
+    def unknown(self, current: Iterable[str]) -> tuple[str, ...]:
+        """Applied revisions that this release does not have, sorted."""
+        return tuple(sorted(set(current) - self.revisions.keys()))
+
+    def forks(self) -> tuple[str, ...]:
+        """Heads that come from one revision by accident: no branch label tells them apart.
+
+        Two developers who each add a revision to the same parent leave this behind. Independent
+        bases and labelled branches are meant to have heads of their own.
+        """
+        heads = set(self.heads)
+        forked: set[str] = set()
+        for head in heads:
+            for other in heads - {head}:
+                ours, theirs = self.ancestors([head]), self.ancestors([other])
+                labelled = any(
+                    self.revisions[id_].labels for id_ in (ours - theirs) | (theirs - ours)
+                )
+                if ours & theirs and not labelled:
+                    forked |= {head, other}
+        return tuple(sorted(forked))
+
+
+def read(alembic: Path) -> Graph:
+    """The graph of an Alembic project: an `alembic.ini`, `pyproject.toml` or script directory.
+
+    Raises NotPlainError where only Alembic can tell, and OSError where files cannot be read.
+    """
+    files: dict[str, str] = {}
+    for folder in _version_folders(alembic):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _REVISION_FILE.fullmatch(entry.name):
+                    files[entry.path] = Path(entry.path).read_text(encoding="utf-8")
+    digest = hashlib.sha256()
+    found: dict[str, Revision] = {}
+    for path in sorted(files):
+        digest.update(f"{Path(path).name}\0{files[path]}\0".encode())
+        revision = _revision(path, files[path])
+        if revision.id in found:
+            raise NotPlainError(f"two files have the revision {revision.id}")
+        found[revision.id] = revision
+    for revision in found.values():
+        if not found.keys() >= {*revision.down, *revision.needs}:
+            raise NotPlainError(f"{path}: builds on a revision that is not there")
+    return Graph(found, digest.hexdigest())
+
+
+def described(description: Mapping[str, Any]) -> Graph:
+    """The graph as Alembic itself described it, in a child process."""
+    found = {
+        entry["id"]: Revision(
+            id=entry["id"],
+            title=entry["title"],
+            path=entry["path"],
+            down=tuple(entry["down"]),
+            needs=tuple(entry["needs"]),
+            labels=tuple(entry["labels"]),
+        )
+        for entry in description["revisions"]
+    }
+    return Graph(found, description["digest"])
+
+
+def _revision(path: str, source: str) -> Revision:
+    values: dict[str, Any] = {}
+    try:
+        for match in _ASSIGNED.finditer(source):
+            values[match[1]] = ast.literal_eval(match[2])
+    except (ValueError, SyntaxError):
+        values = _parsed(path, source)
+    if not isinstance(values.get("revision"), str):
+        raise NotPlainError(f"{path}: its revision id is not a plain string")
+    title = _TITLE.match(source)
+    return Revision(
+        id=values["revision"],
+        title=title[1] if title else "",
+        path=path,
+        down=_ids(path, values.get("down_revision")),
+        needs=_ids(path, values.get("depends_on")),
+        labels=_ids(path, values.get("branch_labels")),
+    )
+
+
+def _parsed(path: str, source: str) -> dict[str, Any]:
+    """The same assignments by the syntax tree, for values that run over several lines."""
+    values: dict[str, Any] = {}
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as error:
+        raise NotPlainError(f"{path}: {error}") from error
+    for node in body:
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
+        for name in targets:
+            if isinstance(name, ast.Name) and name.id in _NAMES:
+                try:
+                    values[name.id] = ast.literal_eval(value)
+                except ValueError as error:
+                    raise NotPlainError(f"{path}: {name.id} is computed") from error
+    return values
+
+
+def _ids(path: str, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, (tuple, list, set)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise NotPlainError(f"{path}: wanted revision ids, found {value!r}")
+
+
+def _version_folders(alembic: Path) -> list[Path]:
+    if alembic.is_dir():
+        return _existing([alembic / "versions"])
+    if alembic.suffix == ".toml":
+        import tomllib
+
+        table = (
+            tomllib.loads(alembic.read_text(encoding="utf-8")).get("tool", {}).get("alembic", {})
+        )
+        options = {
+            key: value for key, value in table.items() if isinstance(value, (str, list, bool))
+        }
+    else:
+        options = dict(_ini_section(alembic))
+    here = str(alembic.parent.absolute())
+    if any(str(options.get(key, "")).lower() in ("true", "1", "yes", "on") for key in _UNUSUAL):
+        raise NotPlainError(f"{alembic}: {' or '.join(_UNUSUAL)} is set")
+
+    def folder(value: object) -> Path:
+        text = str(value).replace("%(here)s", here)
+        if ":" in text or "%" in text:
+            raise NotPlainError(f"{alembic}: {text!r} is not a plain path")
+        return alembic.parent / text
+
+    if "script_location" not in options:
+        raise NotPlainError(f"{alembic}: no script_location")
+    locations = options.get("version_locations")
+    if not locations:
+        return _existing([folder(options["script_location"]) / "versions"])
+    if isinstance(locations, str):
+        raise NotPlainError(f"{alembic}: version_locations is set")
+    return _existing([folder(location) for location in locations])  # type: ignore[union-attr]
+
+
+_UNUSUAL = ("sourceless", "recursive_version_locations")
+
+
+def _existing(folders: list[Path]) -> list[Path]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotPlainError(f"there is no folder {str(folder)!r}")
+    return folders
+
+
+def _ini_section(path: Path) -> dict[str, str]:
+    """The options of `[alembic]`, without configparser's interpolation and its import cost."""
+    options: dict[str, str] = {}
+    section = key = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        if not text or text[0] in "#;":
+            continue
+        if text.startswith("[") and text.endswith("]"):
+            section, key = text[1:-1], ""
+        elif section == "alembic" and line[0].isspace() and key:
+            options[key] += f"\n{text}"
+        elif section == "alembic":
+            key, *value = (part.strip() for part in re.split(r"[=:]", text, maxsplit=1))
+            options[key] = value[0] if value else ""
+    return options

@@ -1,0 +1,252 @@
+"""The work behind the verbs that look at revisions or change them.
+
+Each takes the settings, the record and the stop event, and returns the document that `--json`
+prints. `run` and `serve` are in `pipeline` and `serve`.
+"""
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bootstrap import (
+    child,
+    database,
+    journal,
+    migrate,
+    opening,
+    pin,
+    pipeline,
+    report,
+    revisions,
+    settings,
+)
+from bootstrap import seed as seeding
+from bootstrap import validate as validating
+from bootstrap.errors import DriftError
+
+Document = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """An open database and the revisions that this release has for it."""
+
+    opened: opening.Opened
+    known: revisions.Graph
+
+    @property
+    def here(self) -> settings.Loaded:
+        return self.opened.here
+
+    @property
+    def base(self) -> database.Database:
+        return self.opened.base
+
+    def plan(self, destination: str = "heads") -> migrate.Plan:
+        """Where the database is now, and what is pending up to `destination`."""
+        wanted = migrate.plan(self.here, self.known, self.base.look())
+        return wanted if destination == "heads" else wanted.up_to(self.known, destination)
+
+
+def wait(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str | None
+) -> Document:
+    """Wait for the servers, and for a revision where one is named."""
+    if revision is None:
+        _, waited = opening.await_servers(loaded, record, stop)
+    else:
+        with _place(loaded, record, stop, to_write=False) as place:
+            wanted = migrate.resolve(place.known, revision)
+            goal = place.known.heads if wanted == "heads" else (wanted,)
+            opening.wait_for_revision(place.opened, place.known, record, stop, goal)
+            waited = place.opened.waited
+    record.ready(f"{record.status.target} is ready after {waited.wait_s:.2f} s")
+    return {"status": report.document(record.status)}
+
+
+def upgrade(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    revision: str,
+    *,
+    retry: bool,
+) -> Document:
+    """Apply what is pending up to `revision`; without anything pending no lock is taken."""
+    with _place(loaded, record, stop, to_write=True) as place:
+        destination = migrate.resolve(place.known, revision)
+        sight = place.base.look()
+        pin.check(place.here, sight, record)
+        wanted = place.plan(destination)
+        pipeline.note(record, sight, wanted)
+        done = None
+        if wanted.pending:
+            with _stage(place, record, stop, wanted.message) as (stage, worker):
+                wanted = place.plan(destination)
+                pin.remember(place.here, place.base.pin(), record)
+                done = stage.upgrade(worker, wanted, destination, retry=retry)
+                migrate.check_arrived(place.here, place.plan(destination))
+        return _changed(record, place, done)
+
+
+def downgrade(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
+) -> Document:
+    """Take back what lies above `revision`."""
+    with _place(loaded, record, stop, to_write=True) as place:
+        destination = migrate.resolve(place.known, revision)
+        with _stage(place, record, stop, f"going back to {destination}") as (stage, worker):
+            pin.check(place.here, place.base.look(), record)
+            done = stage.downgrade(worker, place.plan().current, destination)
+        return _changed(record, place, done)
+
+
+def mark_applied(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
+) -> Document:
+    """Record `revision` as applied without running it, after somebody finished it by hand."""
+    with _place(loaded, record, stop, to_write=True) as place:
+        destination = migrate.resolve(place.known, revision)
+        with _stage(place, record, stop, f"marking {destination} as applied") as (stage, worker):
+            pin.check(place.here, place.base.look(), record)
+            done = stage.mark(worker, place.plan().current, destination)
+        return _changed(record, place, done)
+
+
+def plan(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
+) -> Document:
+    """The SQL that `upgrade` would run; nothing is written."""
+    with _place(loaded, record, stop, to_write=False) as place:
+        destination = migrate.resolve(place.known, revision)
+        wanted = place.plan(destination)
+        record.event("planned", wanted.message)
+        text = ""
+        if wanted.pending:
+            with child.Worker(place.here, record, run="plan", stop=stop) as worker:
+                text = migrate.render(worker, wanted, destination)
+        return {**wanted.document(), "sql": text}
+
+
+def status(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, limit: int
+) -> Document:
+    """Where the database is, what is pending, and the latest attempts; no state is an error."""
+    with _place(loaded, record, stop, to_write=False) as place:
+        sight = place.base.look()
+        unknown = place.known.unknown(sight.current)
+        pending = place.known.pending(sight.current)
+        return {
+            "app": loaded.app.name,
+            "target": place.here.target.identity,
+            "server": f"{place.here.target.dialect} {sight.version}",
+            "identity": sight.identity,
+            "state": _state(sight, unknown, pending),
+            "unknown": list(unknown),
+            "current": list(sight.current),
+            "heads": list(place.known.heads),
+            "pending": [{"revision": each.id, "title": each.title} for each in pending],
+            "attempts": [dataclasses.asdict(each) for each in place.base.attempts(limit)],
+        }
+
+
+def new(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    name: str,
+    *,
+    autogenerate: bool,
+) -> Document:
+    """Write a new revision file from the project's template."""
+    with (
+        opening.database(loaded, record, stop, to_write=False) as opened,
+        child.Worker(opened.here, record, run="new", stop=stop) as worker,
+    ):
+        paths = migrate.write_new(opened.here, worker, name, autogenerate=autogenerate)
+    return {"changed": True, "paths": list(paths)}
+
+
+def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Document:
+    """Compare revisions and models with the database; any difference is a DriftError."""
+    with _place(loaded, record, stop, to_write=False) as place:
+        wanted = place.plan()
+        _require_head(wanted)
+        with (
+            record.stage("validate", "comparing the models with the database"),
+            child.Worker(place.here, record, run="validate", stop=stop) as worker,
+        ):
+            found = validating.compare(place.here, worker, record)
+            if found.findings:
+                raise validating.drift(place.here, found.findings)
+            what = f"{found.tables} tables" if found.means == "models" else "revisions only"
+            record.event(
+                "validated", f"{place.here.target.identity} is as this release wants it ({what})"
+            )
+        return {**wanted.document(), "validated": validating.document(found)}
+
+
+def seed(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Document:
+    """Insert the reference rows that are missing into a database that is at head."""
+    with _place(loaded, record, stop, to_write=True) as place:
+        with pipeline.locked(place.opened, record, stop):
+            pin.check(place.here, place.base.look(), record)
+            _require_head(place.plan())
+            with (
+                record.stage("seed", "inserting the reference rows that are missing"),
+                child.Worker(
+                    place.here, record, run=pipeline.run_name(), stop=stop, base=place.base
+                ) as worker,
+            ):
+                seeded = seeding.seed(place.here, worker, record)
+        return {"changed": seeded.inserted > 0, "seeded": seeded.tables}
+
+
+@contextlib.contextmanager
+def _place(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, *, to_write: bool
+) -> Iterator[_Place]:
+    with opening.database(loaded, record, stop, to_write=to_write) as opened:
+        yield _Place(opened, migrate.graph(opened.here, record, stop))
+
+
+@contextlib.contextmanager
+def _stage(
+    place: _Place, record: journal.Journal, stop: threading.Event, doing: str
+) -> Iterator[tuple[migrate.Stage, child.Worker]]:
+    """The migrate stage under the lock, with a worker to do it."""
+    with pipeline.locked(place.opened, record, stop):
+        run = pipeline.run_name()
+        with (
+            record.stage("migrate", doing),
+            child.Worker(place.here, record, run=run, stop=stop, base=place.base) as worker,
+        ):
+            yield migrate.Stage(place.here, place.base, place.known, record, stop, run), worker
+
+
+def _changed(record: journal.Journal, place: _Place, done: migrate.Migrated | None) -> Document:
+    steps = done.steps if done else ()
+    left = place.plan()
+    record.set(revisions=left.current, pending=len(left.pending))
+    record.event("migrated", left.message)
+    changed = done is not None and done.before != done.after
+    return {"changed": changed, "steps": list(steps), **left.document()}
+
+
+def _require_head(wanted: migrate.Plan) -> None:
+    if wanted.pending:
+        raise DriftError(f"{wanted.message}; run: bootstrapd migrate", **wanted.document())
+
+
+def _state(
+    sight: database.Sight, unknown: tuple[str, ...], pending: tuple[revisions.Revision, ...]
+) -> str:
+    if unknown:
+        return "ahead"
+    if not sight.current and sight.tables:
+        return "unmanaged"
+    if not pending:
+        return "current"
+    return "behind" if sight.current else "empty"

@@ -1,0 +1,604 @@
+"""The child process in which an app's Alembic project runs. It needs nothing but Alembic.
+
+A stranger's `env.py` may import a whole application, configure logging or open connections of its
+own, and its dependencies may exclude ours: so it runs here, under the app's own interpreter, and
+the memory it takes is given back at the end. This file is started by path and imports nothing of
+bootstrapd.
+
+Requests come as JSON lines on stdin, events and answers leave as JSON lines on the file descriptor
+in argv[1]. The end of stdin means that the parent is gone: then this process ends at once, and the
+server rolls back what is open.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import io
+import json
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+PARENT_GONE = 70
+_DRIVERS = {
+    "postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"),
+    "sqlite": ("pysqlite", "aiosqlite"),
+}
+_MODULES = {"pysqlite": "sqlite3"}
+_SYNC_OF = {"asyncpg": "psycopg", "aiosqlite": "pysqlite"}
+_ASYNC_ENV = re.compile(r"\b(create_async_engine|async_engine_from_config|AsyncEngine)\b")
+
+
+class StoppedError(Exception):
+    """Asked to end between two revisions."""
+
+
+class OtherDatabaseError(Exception):
+    """env.py connects to another database than the one it was given."""
+
+
+class Worker:
+    """Carries out requests on one Alembic project and one database."""
+
+    def __init__(self, request: Mapping[str, Any], channel: "Channel") -> None:
+        import sqlalchemy as sa
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
+
+        self.request = request
+        self.channel = channel
+        self.stopping = False
+        self.revision: str | None = None
+        self.autocommit = False
+        self.postgres = request["dialect"] == "postgresql"
+        signal.signal(signal.SIGTERM, self._stop)
+        self.config = _config(Config, request["alembic"])
+        self.config.cmd_opts = argparse.Namespace(x=None, cmd=None, raiseerr=False)
+        self.url = self._url(sa)
+        self.config.set_main_option(
+            "sqlalchemy.url", self.url.render_as_string(hide_password=False).replace("%", "%%")
+        )
+        self.script = ScriptDirectory.from_config(self.config)
+        if request["project"] not in sys.path:
+            sys.path.append(request["project"])
+        _prepare_connections(sa, request)
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """All revisions, base first, and a digest of their files."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        entries = []
+        for revision in sorted(self.script.walk_revisions(), key=lambda each: each.path):
+            with open(revision.path, "rb") as file:
+                digest.update(file.read())
+            entries.append(
+                {
+                    "id": revision.revision,
+                    "title": (revision.doc or "").strip().partition("\n")[0],
+                    "path": revision.path,
+                    "down": _tuple(revision.down_revision),
+                    "needs": _tuple(revision._resolved_dependencies),
+                    "labels": sorted(revision.branch_labels or ()),
+                }
+            )
+        return {"revisions": entries, "digest": digest.hexdigest()}
+
+    def upgrade(self, revision: str, total: int) -> dict[str, Any]:
+        """Apply revisions up to `revision`, one transaction each."""
+        return self._migrate(lambda rev: self.script._upgrade_revs(revision, rev), revision, total)
+
+    def downgrade(self, revision: str, total: int) -> dict[str, Any]:
+        """Take back revisions down to `revision`."""
+        return self._migrate(
+            lambda rev: self.script._downgrade_revs(revision, rev), revision, total
+        )
+
+    def stamp(self, revision: str, total: int) -> dict[str, Any]:
+        """Write `revision` into the version table without running anything."""
+        return self._migrate(lambda rev: self.script._stamp_revs(revision, rev), revision, total)
+
+    def sql(self, current: list[str], revision: str) -> dict[str, Any]:
+        """The SQL that `upgrade` would run, and nothing written to the database."""
+        if not self.postgres:
+            return {"sql": self._sql_on_copy(revision)}
+        buffer = io.StringIO()
+
+        def steps(*_: Any) -> Any:
+            start: Any = tuple(current)
+            return self.script._upgrade_revs(revision, start)
+
+        self._run_env(steps, as_sql=True, starting_rev=tuple(current) or None, output_buffer=buffer)
+        return {"sql": buffer.getvalue()}
+
+    def compare(self, metadata: str | None) -> dict[str, Any]:
+        """The differences between models and database, by Alembic's own comparison."""
+        from alembic.autogenerate import compare_metadata
+
+        found: dict[str, Any] = {}
+
+        def compare(_: Any, context: Any) -> Any:
+            declared = _attribute(metadata) if metadata else context.opts.get("target_metadata")
+            sets = declared if isinstance(declared, (list, tuple)) else [declared]
+            tables = sum(len(each.tables) for each in sets if each is not None)
+            found["tables"] = tables
+            differences = compare_metadata(context, declared) if tables else []
+            found["findings"] = [
+                finding for entry in differences for finding in _findings(entry, context)
+            ]
+            return []
+
+        self._run_env(compare, dont_mutate=True)
+        return found
+
+    def seed(self, seeds: str, metadata: str | None) -> dict[str, Any]:
+        """Insert the app's reference rows that are not there; counts a table."""
+        import sqlalchemy as sa
+
+        declared = _attribute(seeds)
+        engine = sa.create_engine(self._sync_url(), poolclass=sa.pool.NullPool)
+        with engine.begin() as connection:
+            if callable(declared):
+                return {"seeded": declared(connection) or {}}
+            known = _attribute(metadata) if metadata else None
+            return {
+                "seeded": {
+                    name: _insert_missing(connection, _table(name, known, connection), entry)
+                    for name, entry in declared.items()
+                }
+            }
+
+    def new(self, message: str, autogenerate: bool) -> dict[str, Any]:
+        """Write a new revision file from the project's template."""
+        from alembic import command
+
+        made = command.revision(self.config, message=message, autogenerate=autogenerate)
+        scripts = made if isinstance(made, list) else [made]
+        return {"paths": [script.path for script in scripts if script is not None]}
+
+    # -- running env.py ---------------------------------------------------------------------------
+
+    def _migrate(self, steps: Callable[[Any], Any], destination: str, total: int) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+
+        def each(rev: Any, context: Any) -> Iterator[Any]:
+            table["version_table"] = context.version_table
+            table["version_table_schema"] = context.version_table_schema
+            for number, step in enumerate(steps(rev), start=1):
+                if self.stopping:
+                    raise StoppedError
+                revision = getattr(step, "revision", None)
+                self.revision = revision.revision if revision is not None else destination
+                self.autocommit = False
+                began_s = time.monotonic()
+                self.channel.send(
+                    event="revision_started", revision=self.revision, number=number, total=total
+                )
+                # The transaction of this step ends before the generator is asked for the next one.
+                yield step
+                self.channel.send(
+                    event="revision_done",
+                    revision=self.revision,
+                    number=number,
+                    total=total,
+                    seconds=round(time.monotonic() - began_s, 4),
+                )
+                self.revision = None
+
+        self._run_env(each, destination_rev=destination)
+        return table
+
+    def _run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
+        with _environment(self)(self.config, self.script, fn=fn, **options):
+            self.script.run_env()
+
+    def check_same_database(self, connection: Any) -> None:
+        """Refuse to touch any database but the one that the parent has locked."""
+        began_here = not connection.in_transaction()
+        if self._is_ours(connection):
+            # Left open, this look would pass for a transaction of env.py's own, and Alembic would
+            # leave the commit to it.
+            if began_here and connection.in_transaction():
+                connection.rollback()
+            return
+        other = connection.engine.url.render_as_string(hide_password=True).partition("?")[0]
+        raise OtherDatabaseError(f"env.py connects to {other}")
+
+    def _is_ours(self, connection: Any) -> bool:
+        if not self.postgres:
+            rows = connection.exec_driver_sql("pragma database_list").fetchall()
+            path = next((row[2] for row in rows if row[1] == "main"), "")
+            return bool(path) and os.path.realpath(path) == os.path.realpath(self.request["path"])
+        name = connection.exec_driver_sql("select current_database()").scalar()
+        witness = self.request["witness"]
+        if witness is None or name != self.request["params"]["dbname"]:
+            return bool(name == self.request["params"]["dbname"])
+        # The parent's advisory lock is seen only on the same server and in the same database.
+        held = connection.exec_driver_sql(
+            "select count(*) from pg_catalog.pg_locks where locktype = 'advisory' and granted"
+            f" and pid = {int(witness['pid'])} and classid = {int(witness['classid'])}"
+            f" and objid = {int(witness['objid'])} and database ="
+            " (select oid from pg_catalog.pg_database where datname = current_database())"
+        ).scalar()
+        return bool(held)
+
+    # -- the database -----------------------------------------------------------------------------
+
+    def _url(self, sa: Any) -> Any:
+        request = self.request
+        driver = self._driver()
+        name = f"{request['dialect']}+{driver}"
+        if not self.postgres:
+            return sa.engine.URL.create(name, database=request["path"], query=request["query"])
+        params, query = dict(request["params"]), dict(request["query"])
+        if driver == "asyncpg" and "sslmode" in query:
+            query["ssl"] = query.pop("sslmode")
+        host, port = params.get("host"), params.get("port")
+        if host and ("," in host or host.startswith("/")):
+            query["host"] = host
+            if port:
+                query["port"] = port
+            host = port = None
+        return sa.engine.URL.create(
+            name,
+            username=params.get("user"),
+            password=params.get("password"),
+            host=host,
+            port=int(port) if port else None,
+            database=params.get("dbname"),
+            query=query,
+        )
+
+    def _sync_url(self) -> Any:
+        driver = self.url.get_driver_name()
+        return self.url.set(drivername=f"{self.request['dialect']}+{_SYNC_OF.get(driver, driver)}")
+
+    def _driver(self) -> str:
+        """The driver that was asked for, else the project's own, else one that is installed."""
+        if self.request["driver"]:
+            return str(self.request["driver"])
+        dialect = self.request["dialect"]
+        candidates = list(_DRIVERS[dialect])
+        own = re.match(rf"{dialect}\+(\w+)://", self.config.get_main_option("sqlalchemy.url") or "")
+        if own:
+            candidates.insert(0, own[1])
+        elif self._env_is_async():
+            candidates = ["asyncpg", *candidates] if self.postgres else ["aiosqlite", *candidates]
+        for driver in candidates:
+            if importlib.util.find_spec(_MODULES.get(driver, driver)):
+                return driver
+        raise ImportError(
+            f"no {dialect} driver is installed for {sys.executable}: wanted one of "
+            + ", ".join(candidates)
+        )
+
+    def _env_is_async(self) -> bool:
+        location = self.config.get_main_option("script_location") or ""
+        path = os.path.join(self.request["project"], location, "env.py")
+        try:
+            with open(path, encoding="utf-8") as file:
+                return bool(_ASYNC_ENV.search(file.read()))
+        except OSError:
+            return False
+
+    def _sql_on_copy(self, revision: str) -> str:
+        """SQLite revisions look at the live tables: run them on an empty copy of the schema."""
+        import sqlite3
+        import tempfile
+
+        import sqlalchemy as sa
+
+        statements: list[str] = []
+        # Only SELECT and PRAGMA are left out: they are how revisions look around.
+        quiet = re.compile(r"\s*(select|pragma|begin|commit|rollback)\b", re.IGNORECASE)
+
+        @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")
+        def note(_c: Any, _cur: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if not quiet.match(statement):
+                values = f"  -- {parameters!r}" if parameters else ""
+                statements.append(f"{statement.strip()};{values}")
+
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "plan.db")
+            _copy_schema(sqlite3, self.request["path"], copy)
+            self.url = self.url.set(database=copy)
+            self.config.set_main_option(
+                "sqlalchemy.url", self.url.render_as_string().replace("%", "%%")
+            )
+            self.request = {**self.request, "path": copy}
+
+            def steps(rev: Any, _: Any) -> Iterator[Any]:
+                for step in self.script._upgrade_revs(revision, rev):
+                    statements.append(f"\n-- {step}")
+                    yield step
+
+            self._run_env(steps)
+        return "\n".join(statements).strip() + "\n"
+
+
+class Channel:
+    """Lines of JSON to the parent, and the parent's lines from stdin."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._out = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+        self._in: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self._in.put(line)
+        os._exit(PARENT_GONE)
+
+    def send(self, **message: object) -> None:
+        """One line to the parent."""
+        self._out.write(json.dumps(message, default=str) + "\n")
+
+    def receive(self) -> dict[str, Any]:
+        """The parent's next line; waits for it."""
+        # With a timeout the main thread stays open to signals on every platform.
+        while True:
+            try:
+                received = json.loads(self._in.get(timeout=3600))
+            except queue.Empty:
+                continue
+            assert isinstance(received, dict)
+            return received
+
+
+def _environment(worker: Worker) -> Any:
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
+
+    class Environment(EnvironmentContext):
+        """Alembic's, with one transaction a revision whatever env.py says."""
+
+        def configure(self, connection: Any = None, **options: Any) -> None:  # type: ignore[override]
+            options["transaction_per_migration"] = True
+            if not worker.postgres:
+                options["transactional_ddl"] = True
+            if connection is not None:
+                worker.check_same_database(connection)
+            super().configure(connection=connection, **options)
+            announce_autocommit(self.get_context())
+
+    def announce_autocommit(context: MigrationContext) -> None:
+        plain = context.autocommit_block
+
+        def announced() -> Any:
+            worker.autocommit = True
+            if worker.revision is not None:
+                worker.channel.send(event="autocommit", revision=worker.revision)
+                worker.channel.receive()
+            return plain()
+
+        context.autocommit_block = announced  # type: ignore[method-assign]
+
+    return Environment
+
+
+def _prepare_connections(sa: Any, request: Mapping[str, Any]) -> None:
+    """Every connection made in this process gets the timeouts, whoever makes it."""
+    if request["dialect"] == "sqlite":
+        _prepare_sqlite(sa)
+        return
+    values = ", ".join(
+        f"('{name}', '{value}')" for name, value in sorted(request["session"].items())
+    )
+    # The join leaves out what this server's version does not have.
+    statement = (
+        "select pg_catalog.set_config(name, value, false) from (values "
+        f"{values}) as wanted (name, value) join pg_catalog.pg_settings using (name)"
+    )
+
+    @sa.event.listens_for(sa.engine.Engine, "connect")  # type: ignore[untyped-decorator]
+    def connected(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        cursor.close()
+        # Without a commit the settings would go with the first rollback.
+        connection.commit()
+
+
+def _prepare_sqlite(sa: Any) -> None:
+    """Real transactions around DDL, which Python's driver does not give by itself."""
+
+    @sa.event.listens_for(sa.engine.Engine, "connect")  # type: ignore[untyped-decorator]
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(sa.engine.Engine, "begin")  # type: ignore[untyped-decorator]
+    def begun(connection: Any) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN")
+
+    pragma = re.compile(r"\s*pragma\s+foreign_keys\s*=", re.IGNORECASE)
+
+    # SQLite ignores this switch inside a transaction; a revision that turns foreign keys off to
+    # rebuild a table would delete rows by cascade. So the transaction is cut around it.
+    @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")  # type: ignore[untyped-decorator]
+    def cut(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if pragma.match(statement) and connection.in_transaction():
+            cursor.execute("COMMIT")
+
+    @sa.event.listens_for(sa.engine.Engine, "after_cursor_execute")  # type: ignore[untyped-decorator]
+    def resumed(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if pragma.match(statement) and connection.in_transaction():
+            cursor.execute("BEGIN")
+
+
+def _copy_schema(sqlite3: Any, source: str, copy: str) -> None:
+    made = sqlite3.connect(copy, isolation_level=None)
+    if os.path.exists(source):
+        live = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+        for (statement,) in live.execute(
+            "select sql from sqlite_schema where sql is not null and name not like 'sqlite_%'"
+            " order by type = 'table' desc, rowid"
+        ):
+            made.execute(statement)
+        # The version table is the one thing whose rows matter for what comes next.
+        for (table,) in live.execute(
+            "select m.name from sqlite_schema m join pragma_table_info(m.name) c"
+            " where m.type = 'table' and c.name = 'version_num'"
+        ).fetchall():
+            for row in live.execute(f'select version_num from "{table}"'):
+                made.execute(f'insert into "{table}" (version_num) values (?)', row)
+        live.close()
+    made.close()
+
+
+def _config(factory: Any, alembic: str) -> Any:
+    if os.path.isdir(alembic):
+        config = factory()
+        config.set_main_option("script_location", alembic.replace("%", "%%"))
+        return config
+    if alembic.endswith(".toml"):
+        config = factory(toml_file=alembic)
+        if config.get_alembic_option("script_location") is None:
+            raise ValueError(f"{alembic}: [tool.alembic] has no script_location")
+        return config
+    return factory(alembic)
+
+
+def _tuple(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else sorted(value)
+
+
+def _attribute(name: str) -> Any:
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _table(name: str, metadata: Any, connection: Any) -> Any:
+    import sqlalchemy as sa
+
+    if metadata is not None and name in metadata.tables:
+        return metadata.tables[name]
+    schema, _, plain = name.rpartition(".")
+    return sa.Table(plain, sa.MetaData(), schema=schema or None, autoload_with=connection)
+
+
+def _insert_missing(connection: Any, table: Any, entry: Mapping[str, Any]) -> dict[str, int]:
+    """Insert the rows whose key is not there; what is there stays as it is."""
+    import sqlalchemy as sa
+
+    key = [table.c[name] for name in entry["key"]]
+    present = {tuple(row) for row in connection.execute(sa.select(*key))}
+    missing = [
+        row for row in entry["rows"] if tuple(row[name] for name in entry["key"]) not in present
+    ]
+    if missing:
+        connection.execute(table.insert(), missing)
+    return {"inserted": len(missing), "present": len(entry["rows"]) - len(missing)}
+
+
+def _findings(entry: Any, context: Any) -> Iterator[dict[str, Any]]:
+    """Alembic's difference as object, wanted and found; `missing` marks what breaks an app."""
+    if isinstance(entry, list):
+        for part in entry:
+            yield from _findings(part, context)
+        return
+    kind = entry[0]
+    if kind in ("add_table", "remove_table"):
+        name = entry[1].fullname
+        wanted, found = ("a table", "nothing") if kind == "add_table" else ("nothing", "a table")
+        yield _finding(kind, f"table {name}", wanted, found, missing=kind == "add_table")
+    elif kind in ("add_column", "remove_column"):
+        column = entry[3]
+        name = f"column {_dotted(entry[1], entry[2])}.{column.name}"
+        shown = str(column.type.compile(context.dialect))
+        wanted, found = (shown, "nothing") if kind == "add_column" else ("nothing", shown)
+        yield _finding(kind, name, wanted, found, missing=kind == "add_column")
+    elif kind.startswith("modify_"):
+        name = f"column {_dotted(entry[1], entry[2])}.{entry[3]}"
+        yield _finding(kind, name, _shown(entry[6], context), _shown(entry[5], context))
+    else:
+        thing = entry[1]
+        table = getattr(thing, "table", None)
+        what = kind.partition("_")[2].replace("_", " ")
+        name = f"{what} {thing.name or '(unnamed)'}" + (
+            f" on {table.fullname}" if table is not None else ""
+        )
+        columns = ", ".join(column.name for column in getattr(thing, "columns", ()))
+        shown = (
+            f"{'unique ' if getattr(thing, 'unique', False) else ''}({columns})"
+            if columns
+            else what
+        )
+        wanted, found = (shown, "nothing") if kind.startswith("add") else ("nothing", shown)
+        yield _finding(kind, name, wanted, found)
+
+
+def _finding(
+    kind: str, name: str, wanted: str, found: str, *, missing: bool = False
+) -> dict[str, Any]:
+    return {"kind": kind, "object": name, "wanted": wanted, "found": found, "missing": missing}
+
+
+def _dotted(schema: str | None, table: str) -> str:
+    return f"{schema}.{table}" if schema else table
+
+
+def _shown(value: Any, context: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "nullable" if value else "not null"
+    if hasattr(value, "compile"):
+        return str(value.compile(dialect=context.dialect))
+    return str(getattr(value, "arg", value))
+
+
+def _failure(worker: Worker | None, error: BaseException) -> dict[str, Any]:
+    import traceback
+
+    origin = getattr(error, "orig", None)
+    message = " ".join(str(origin or error).split()) or type(error).__name__
+    return {
+        "kind": type(error).__name__,
+        "message": message,
+        "sqlstate": getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None),
+        "statement": " ".join(str(getattr(error, "statement", "") or "").split())[:500],
+        "revision": worker.revision if worker else None,
+        "autocommit": worker.autocommit if worker else False,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def main() -> None:
+    """Answer requests until the parent closes stdin."""
+    channel = Channel(int(sys.argv[1]))
+    worker: Worker | None = None
+    while True:
+        request = channel.receive()
+        do = request.pop("do")
+        try:
+            if do == "open":
+                worker = Worker(request, channel)
+                answer = {}
+            else:
+                answer = getattr(worker, do)(**request)
+            channel.send(answer=answer)
+        except (Exception, SystemExit) as error:
+            channel.send(error=_failure(worker, error))
+
+
+if __name__ == "__main__":
+    # The folder of this file is bootstrapd's package: its names must not shadow the app's.
+    sys.path.pop(0)
+    main()
