@@ -1,0 +1,82 @@
+"""The base of the apps' repositories: the rows of one table, by their id."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from bootstrap.client import Client
+
+Row = TypeVar("Row", bound=orm.DeclarativeBase)
+
+
+class Repository(Generic[Row]):
+    """The rows of `model`, whose table has the columns `id` and `created_at`.
+
+    Values go by the names of the table's columns, which `attributes` maps to the model's
+    attributes; an unknown one raises ValueError. Errors of the database are those of the client.
+    Rows that are given out belong to no session.
+    """
+
+    model: ClassVar[type[Any]]
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        mapper = sa.inspect(self.model)
+        self.table: sa.Table = mapper.local_table
+        self.attributes = {prop.columns[0].name: prop.key for prop in mapper.column_attrs}
+
+    def create(self, values: Mapping[str, Any]) -> Row:
+        """Insert a row and give it back whole."""
+        named = self._named(values)
+
+        def work(session: orm.Session) -> Row:
+            row: Row = self.model(**named)
+            session.add(row)
+            session.flush()
+            session.refresh(row)
+            return row
+
+        return self.client.transaction(work)
+
+    def get(self, id_: str) -> Row | None:
+        """The row with this id."""
+        return self.client.read(lambda session: session.get(self.model, id_))
+
+    def list(self, *, limit: int = 100, offset: int = 0) -> list[Row]:
+        """Rows, newest first."""
+        newest = (self.table.c.created_at.desc(), self.table.c.id.desc())
+        page = sa.select(self.model).order_by(*newest).limit(limit).offset(offset)
+        return self.client.read(lambda session: list(session.scalars(page)))
+
+    def update(self, id_: str, values: Mapping[str, Any]) -> Row | None:
+        """Change these columns and give the row back whole; None where the id is unknown."""
+        named = self._named(values)
+
+        def work(session: orm.Session) -> Row | None:
+            row: Row | None = session.get(self.model, id_, with_for_update=True)
+            if row is not None:
+                for name, value in named.items():
+                    setattr(row, name, value)
+                session.flush()
+                session.refresh(row)
+            return row
+
+        return self.client.transaction(work)
+
+    def delete(self, id_: str) -> bool:
+        """Whether a row went."""
+        return self.client.execute(sa.delete(self.table).where(self.table.c.id == id_)) > 0
+
+    def count(self) -> int:
+        """How many rows there are."""
+        everything = sa.select(sa.func.count()).select_from(self.table)
+        return self.client.read(lambda session: session.scalar(everything)) or 0
+
+    def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        unknown = ", ".join(sorted(values.keys() - self.attributes.keys()))
+        if unknown:
+            known = ", ".join(self.attributes)
+            raise ValueError(f"{self.table.name}: no column {unknown}; known are {known}")
+        return {self.attributes[name]: value for name, value in values.items()}
