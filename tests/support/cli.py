@@ -25,12 +25,23 @@ class Result:
     stdout: str
     stderr: str
 
+    def expect(self, exit_code: int) -> "Result":
+        """This result, if it ended with `exit_code`; otherwise fail with all that it wrote."""
+        assert self.exit_code == exit_code, str(self)
+        return self
+
     def json(self) -> Any:
         """The one JSON document that stdout holds; anything else on stdout is an error."""
         try:
             return json.loads(self.stdout)
         except json.JSONDecodeError as error:
             raise AssertionError(f"stdout is not one JSON document ({error}): {self}") from None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.command}: exit code {self.exit_code}\n"
+            f"--- stdout\n{self.stdout}--- stderr\n{self.stderr}---"
+        )
 
 
 class Running:
@@ -128,17 +139,18 @@ class Command:
 
     def start(
         self,
-        args: str | Sequence[str],
+        args: str | Sequence[str | Path],
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        python: Sequence[str] = (sys.executable, "-m", "bootstrap"),
+        python: Sequence[str | Path] = (sys.executable, "-m", "bootstrap"),
     ) -> Running:
         """Start `bootstrapd ARGS` and return at once; what still runs when the test ends is killed.
 
         `python` is the command before ARGS.
         """
-        argv = [*python, *(shlex.split(args) if isinstance(args, str) else args)]
+        words = shlex.split(args) if isinstance(args, str) else args
+        argv = [str(word) for word in (*python, *words)]
         out = self._folder / f"run{len(self._started)}"
         out.mkdir()
         running = Running(argv, self.environment(env), cwd or self.cwd, out)
@@ -147,12 +159,12 @@ class Command:
 
     def run(
         self,
-        args: str | Sequence[str],
+        args: str | Sequence[str | Path],
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         timeout: float = 60.0,
-        python: Sequence[str] = (sys.executable, "-m", "bootstrap"),
+        python: Sequence[str | Path] = (sys.executable, "-m", "bootstrap"),
     ) -> Result:
         """Run `bootstrapd ARGS` to its end; fails when it takes over `timeout` seconds."""
         return self.start(args, env=env, cwd=cwd, python=python).wait(timeout)
