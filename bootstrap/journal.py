@@ -107,7 +107,7 @@ class Journal:
         with self._lock:
             self._status = replace(self._status, changed_at=self._clock(), **changes)
 
-    def event(self, name: str, message: str, *, level: Level = "info", **facts: Any) -> None:
+    def event(self, name: str, message: str, /, *, level: Level = "info", **facts: Any) -> None:
         """Record that something happened in the present stage."""
         with self._lock:
             event = Event(name, self._status.stage, message, level, self._clock(), facts)
@@ -137,17 +137,20 @@ class Journal:
 
     def ready(self, message: str, **facts: Any) -> None:
         """The database is up and proven; the app may start."""
-        now = self._clock()
-        self.set(
-            phase="ready",
-            stage="ready",
-            reason=message,
-            slug=None,
-            exit_code=0,
-            checked_at=now,
-            last_success_at=now,
-        )
-        self.event("ready", message, **facts)
+        with self._lock:
+            if self._status.phase == "stopping":
+                return
+            now = self._clock()
+            self.set(
+                phase="ready",
+                stage="ready",
+                reason=message,
+                slug=None,
+                exit_code=0,
+                checked_at=now,
+                last_success_at=now,
+            )
+            self.event("ready", message, **facts)
 
     def failed(self, error: BootstrapdError) -> None:
         """The way ended with this error."""
@@ -162,17 +165,29 @@ class Journal:
         )
 
     def lost(self, reason: str, slug: str, **changes: Any) -> None:
-        """What was ready is so no more; an event only when the reason is news."""
-        news = (self._status.phase, self._status.slug) != ("lost", slug)
-        self.set(phase="lost", reason=reason, slug=slug, checked_at=self._clock(), **changes)
-        if news:
-            self.event("lost", f"not ready: {reason}", level="warning", slug=slug)
+        """What was ready is so no more; loud only when the reason is news."""
+        with self._lock:
+            if self._status.phase == "stopping":
+                return
+            news = (self._status.phase, self._status.slug) != ("lost", slug)
+            self.set(phase="lost", reason=reason, slug=slug, checked_at=self._clock(), **changes)
+            level: Level = "warning" if news else "debug"
+            self.event("lost", f"not ready: {reason}", level=level, slug=slug)
 
     def checked(self, message: str, **changes: Any) -> None:
         """A look at the database found everything as it should be."""
-        if self._status.phase != "ready":
+        with self._lock:
+            if self._status.phase == "stopping":
+                return
             self.set(**changes)
-            self.ready(message)
-        else:
-            now = self._clock()
-            self.set(checked_at=now, last_success_at=now, reason=message, **changes)
+            if self._status.phase != "ready":
+                self.ready(message)
+            else:
+                now = self._clock()
+                self.set(checked_at=now, last_success_at=now, reason=message)
+                self.event("checked", message, level="debug")
+
+    def stopping(self, reason: str) -> None:
+        """The process was asked to end: from here on it is not ready, whatever a look may find."""
+        self.set(phase="stopping", reason=reason)
+        self.event("stopping", reason)
