@@ -5,7 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -235,7 +235,8 @@ def _readable_wheel() -> Iterator[Path]:
     assert spec is not None
     assert spec.submodule_search_locations
     wheel = Path(spec.submodule_search_locations[0])
-    if _runs([str(wheel / _FOLDERS[18] / "bin" / "postgres"), "--version"]):
+    # This program loads a library from the wheel; one that needs none would start from anywhere.
+    if _runs(str(wheel / _FOLDERS[18] / "bin" / "initdb"), "--version"):
         yield wheel
         return
     with processes.folder("wheel") as copy:
@@ -245,6 +246,6 @@ def _readable_wheel() -> Iterator[Path]:
         yield copy / wheel.name
 
 
-def _runs(argv: Sequence[str]) -> bool:
+def _runs(*argv: str) -> bool:
     command = processes.unprivileged(*argv)
     return subprocess.run(command, cwd="/", capture_output=True).returncode == 0

@@ -110,7 +110,8 @@ class Proxy:
         for writer in self._live:
             # With this option closing sends a reset instead of a polite end.
             connection: socket.socket = writer.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if connection.fileno() != -1:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         self._live.clear()
 
