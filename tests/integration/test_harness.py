@@ -219,3 +219,19 @@ def test_a_project_is_one_that_alembic_itself_can_migrate(
         assert {name for (name,) in tables} == {"alembic_version", "item_0001", "item_0002"}
     checked = run("check", cwd=shop.path, python=alembic).expect(0)
     assert "No new upgrade operations detected." in checked.stdout
+
+
+@pytest.mark.parametrize(("require_all", "exit_code"), [("0", 0), ("1", 1)])
+def test_a_skip_is_a_failure_where_everything_must_be_there(
+    run: Callable[..., Result], tmp_path: Path, require_all: str, exit_code: int
+) -> None:
+    (tmp_path / "test_skips.py").write_text(
+        "from tests.support import need\n\n\ndef test_it():\n    need('no-such-program')\n"
+    )
+    ended = run(
+        ["-m", "pytest", "-p", "tests.conftest", "-rA", tmp_path],
+        env={"REQUIRE_ALL": require_all},
+        cwd=tmp_path,
+        python=(sys.executable,),
+    ).expect(exit_code)
+    assert "no-such-program is not installed" in ended.stdout
