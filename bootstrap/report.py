@@ -22,15 +22,15 @@ def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
         out = stream or sys.stderr
         when = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")
         if form == "json":
-            record = {
+            head = {
                 "time": when,
                 "level": event.level,
                 "event": event.name,
                 "stage": event.stage,
                 "message": event.message,
-                **event.facts,
             }
-            line = dumps(record)
+            # No fact may take the place of these.
+            line = dumps(head | dict(event.facts) | head)
         else:
             # At a terminal the minute is enough; the full date is for files.
             shown = when[11:19] if out.isatty() else when
@@ -43,7 +43,7 @@ def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
 
 def dumps(document: object) -> str:
     """`document` as JSON on one line, secrets hidden."""
-    return redact.text(json.dumps(document, default=str, ensure_ascii=False))
+    return json.dumps(redact.document(document), ensure_ascii=False)
 
 
 def document(status: Status) -> dict[str, Any]:

@@ -21,6 +21,7 @@ STORAGES = ("sqlite", "postgres", "auto")
 # What the five documents call these choices.
 _STORAGE_SYNONYMS = {"postgresql": "postgres", "sqlite3": "sqlite"}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_ADDRESS = re.compile(r"(?P<host>[^\s:\[\]/]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
 _PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -97,7 +98,8 @@ def setting(
     )
 
 
-@dataclass(frozen=True)
+# Comparison and representation are of no use here, and to make them costs each start some time.
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """The effective settings of one run; `_s` in a name is seconds, `_ms` milliseconds."""
 
@@ -263,6 +265,9 @@ class Settings:
     )
 
 
+_SPECS = {spec.metadata["env"]: spec for spec in fields(Settings)}
+
+
 @dataclass(frozen=True)
 class Value:
     """One effective setting with the place that it was read from, safe to print."""
@@ -340,17 +345,25 @@ def load_apps(
 def handed_over(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for the app: without the secrets that are bootstrapd's own.
 
-    After a choice by storage `auto` the app must not choose again, so it is told by DATABASE_URL.
+    After a choice by storage `auto` the app must not choose again: it is told by DATABASE_URL, and
+    by each of its own names that is set.
     """
     environ = os.environ if environ is None else environ
     own = {
         name
-        for spec in fields(Settings)
-        if spec.metadata["secret"] and (name := spec.metadata["env"]).startswith("BOOTSTRAPD_")
+        for name, spec in _SPECS.items()
+        if spec.metadata["secret"] and name.startswith("BOOTSTRAPD_")
     }
     kept = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in own}
     if loaded.settings.storage == "auto":
         kept["DATABASE_URL"] = loaded.target.url()
+        kind = "postgres" if loaded.target.is_postgres else "sqlite"
+        chosen = {"DATABASE_URL": loaded.target.url(), "BOOTSTRAPD_STORAGE": kind}
+        for canonical, value in chosen.items():
+            for name in (canonical, *loaded.app.aliases.get(canonical, ())):
+                from_file = kept.pop(f"{name}_FILE", None)
+                if name in kept or from_file:
+                    kept[name] = value
     return kept
 
 
@@ -370,6 +383,43 @@ def for_worker(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict
     return child
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of `host:port` or `[ipv6]:port`. Raises ValueError for any other form."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError(f"wanted host:port, found {address!r}")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+@dataclass(frozen=True)
+class NotifySocket:
+    """Where systemd listens for news of this process, as in sd_notify(3).
+
+    `watchdog_s` is how long it may stay silent before it is taken for dead; None is for ever.
+    """
+
+    address: str
+    watchdog_s: float | None
+
+
+def notify_socket(environ: Mapping[str, str] | None = None) -> NotifySocket | None:
+    """What systemd has told this process; None where nobody listens on a Unix socket."""
+    environ = os.environ if environ is None else environ
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return None
+    own = environ.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    watched = own and microseconds.isdecimal() and int(microseconds) > 0
+    return NotifySocket(
+        # An abstract socket's name begins with a zero byte, which no variable can hold.
+        address=address.replace("@", "\0", 1) if address.startswith("@") else address,
+        watchdog_s=int(microseconds) / 1e6 if watched else None,
+    )
+
+
+_PARTS = ("host", "port", "db", "user", "password")
+_APP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _APP_KEYS = {
     "alembic": str,
     "title": str,
@@ -395,14 +445,17 @@ class _Reader:
         self.config_values: dict[str, tuple[str, str]] = {}
         self.aliases: Mapping[str, tuple[str, ...]] = {}
         self.app: apps.App | None = None
+        # Declared, but so that it cannot be read; that has been said.
+        self.broken: set[str] = set()
 
     def finish(self) -> None:
         """Raise all problems as one error."""
-        if self.problems:
-            count = len(self.problems)
-            noun = "problem" if count == 1 else "problems"
-            lines = "".join(f"\n  {problem}" for problem in self.problems)
-            raise SettingsError(f"settings: {count} {noun}{lines}", problems=list(self.problems))
+        # Some names are read twice, first to find the file and the app, then with all others.
+        problems = list(dict.fromkeys(self.problems))
+        if problems:
+            noun = "problem" if len(problems) == 1 else "problems"
+            lines = "".join(f"\n  {problem}" for problem in problems)
+            raise SettingsError(f"settings: {len(problems)} {noun}{lines}", problems=problems)
 
     # -- one name ---------------------------------------------------------------------------------
 
@@ -426,19 +479,20 @@ class _Reader:
             return None
         return content, f"{name}_FILE"
 
-    def _find(self, name: str, *, secret: bool) -> tuple[str, str] | None:
+    def _find(self, name: str) -> tuple[str, str] | None:
         """The value of a setting and its source, by precedence; two names must agree."""
+        metadata = _SPECS[name].metadata
         flag = self.flags.get(name)
         if flag:
-            return flag, "command line"
+            return flag, metadata["flag"] or "command line"
         found = [
             pair
             for alias in (name, *self.aliases.get(name, ()))
             if (pair := self._environment(alias)) is not None
         ]
         for value, source in found[1:]:
-            if not _same(name, value, found[0][0]):
-                shown = "" if secret else f": {found[0][0]!r} and {value!r}"
+            if not _same(metadata["read"], value, found[0][0]):
+                shown = "" if metadata["secret"] else f": {found[0][0]!r} and {value!r}"
                 self.problems.append(f"{found[0][1]} and {source} disagree{shown}; set one")
         if found:
             return found[0]
@@ -448,7 +502,7 @@ class _Reader:
 
     def open_config(self) -> dict[str, Any]:
         """The parsed `bootstrapd.toml`, empty where there is none."""
-        found = self._find("BOOTSTRAPD_CONFIG", secret=False)
+        found = self._find("BOOTSTRAPD_CONFIG")
         path = Path(found[0] if found else CONFIG_NAME)
         if not found and not path.is_file():
             return {}
@@ -472,7 +526,8 @@ class _Reader:
         if not isinstance(table, dict):
             self.problems.append(f"{path}: wanted a table [settings], found {table!r}")
             return
-        known = {spec.name: spec.metadata["env"] for spec in fields(Settings)}
+        # Which file this is has been decided when it is read.
+        known = {spec.name: name for name, spec in _SPECS.items() if spec.name != "config"}
         for key, value in table.items():
             if key not in known:
                 self.problems.append(f"{path}: unknown setting {key!r} in [settings]")
@@ -496,7 +551,10 @@ class _Reader:
             where = f"{config['path']}: [apps.{name}]"
             if not isinstance(entry, dict):
                 self.problems.append(f"{where}: wanted a table, found {entry!r}")
+                self.broken.add(name)
                 continue
+            if not _APP_NAME.fullmatch(name):
+                self.problems.append(f"{where}: wanted a name of letters, digits and . _ -")
             for key, value in entry.items():
                 if key not in _APP_KEYS:
                     known = ", ".join(_APP_KEYS)
@@ -511,6 +569,8 @@ class _Reader:
                 )
             if len(self.problems) == before:
                 declared[name] = self._declared_app(where, name, entry, config["path"])
+            else:
+                self.broken.add(name)
         return declared
 
     def _declared_app(
@@ -525,13 +585,11 @@ class _Reader:
                 self.problems.append(
                     f"{where}: {key}: wanted package.module:attribute, found {entry[key]!r}"
                 )
-        aliases = {
-            canonical: (names,) if isinstance(names, str) else tuple(names)
-            for canonical, names in entry.get("aliases", {}).items()
-        }
-        known = {spec.metadata["env"] for spec in fields(Settings)}
-        for canonical in aliases.keys() - known:
-            self.problems.append(f"{where}: aliases: unknown setting {canonical!r}")
+        for key in entry.get("postgres", {}):
+            if key not in _PARTS:
+                self.problems.append(
+                    f"{where}: postgres: unknown part {key!r}; known are {', '.join(_PARTS)}"
+                )
         python = entry.get("python")
         return apps.App(
             name=name,
@@ -540,7 +598,7 @@ class _Reader:
             metadata=entry.get("metadata"),
             seeds=entry.get("seeds"),
             sqlite=entry.get("sqlite", ""),
-            aliases=aliases,
+            aliases=self._declared_aliases(where, entry.get("aliases", {})),
             postgres={key: str(value) for key, value in entry.get("postgres", {}).items()},
             redis=entry.get("redis", False),
             # An interpreter in a virtual environment is a link that must not be resolved.
@@ -549,11 +607,30 @@ class _Reader:
             declared_in=str(path),
         )
 
+    def _declared_aliases(
+        self, where: str, table: Mapping[str, object]
+    ) -> dict[str, tuple[str, ...]]:
+        aliases = {}
+        for canonical, names in table.items():
+            listed = [names] if isinstance(names, str) else names
+            if canonical not in _SPECS:
+                self.problems.append(f"{where}: aliases: unknown setting {canonical!r}")
+            elif not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+                self.problems.append(
+                    f"{where}: aliases: {canonical}: wanted a name or a list of names, "
+                    f"found {names!r}"
+                )
+            else:
+                aliases[canonical] = tuple(listed)
+        return aliases
+
     # -- the app ----------------------------------------------------------------------------------
 
     def choose_app(self, declared: Mapping[str, apps.App]) -> apps.App | None:
         """The app that is named, else the only one declared, else the first that is shipped."""
-        found = self._find("BOOTSTRAPD_APP", secret=False)
+        found = self._find("BOOTSTRAPD_APP")
+        if self.broken and (not found or found[0] in self.broken):
+            return None
         if found:
             name = found[0]
         elif len(declared) == 1:
@@ -589,8 +666,11 @@ class _Reader:
         try:
             document = yaml.safe_load(Path(file.path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            self.problems.append(f"{file.path}: cannot be read as YAML: {reason}")
+            # The parser's own text quotes the line, which may hold a secret.
+            mark = getattr(error, "problem_mark", None)
+            where = f"{file.path}, line {mark.line + 1}" if mark else file.path
+            reason = getattr(error, "problem", None) or getattr(error, "strerror", None)
+            self.problems.append(f"{where}: cannot be read as YAML: {reason or 'not UTF-8 text'}")
             return
         found: dict[str, tuple[str, str]] = {}
         for key, name in file.keys.items():
@@ -617,9 +697,8 @@ class _Reader:
     def settings(self) -> Settings:
         """Every setting, read and checked."""
         read: dict[str, Any] = {}
-        for spec in fields(Settings):
-            name, secret = spec.metadata["env"], spec.metadata["secret"]
-            found = self._find(name, secret=secret)
+        for name, spec in _SPECS.items():
+            found = self._find(name)
             if found is None:
                 continue
             text, source = found
@@ -627,17 +706,14 @@ class _Reader:
                 read[spec.name] = spec.metadata["read"](text)
             except ValueError:
                 wanted = spec.metadata["read"].__doc__
-                self.problems.append(
-                    f"{source if source != 'command line' else spec.metadata['flag']}: "
-                    f"wanted {wanted}, found {'a secret value' if secret else repr(text)}"
-                )
+                self.problems.append(f"{source}: wanted {wanted}, found {text!r}")
                 continue
             self.sources[name] = source
         settings = Settings(**read)
         if settings.backoff_factor < 1:
-            self.problems.append("BOOTSTRAPD_BACKOFF_FACTOR: wanted 1 or more")
+            self._out_of_range("BOOTSTRAPD_BACKOFF_FACTOR", "1 or more", settings.backoff_factor)
         if settings.backoff_jitter > 1:
-            self.problems.append("BOOTSTRAPD_BACKOFF_JITTER: wanted 0 to 1")
+            self._out_of_range("BOOTSTRAPD_BACKOFF_JITTER", "0 to 1", settings.backoff_jitter)
         if settings.environment == "production" and settings.storage == "auto":
             self.problems.append(
                 f"{self.sources['BOOTSTRAPD_STORAGE']}: auto may fall back to SQLite and is not "
@@ -646,9 +722,13 @@ class _Reader:
         self._check_address("BOOTSTRAPD_HEALTH_ADDRESS", settings.health_address)
         return settings
 
+    def _out_of_range(self, name: str, wanted: str, found: float) -> None:
+        self.problems.append(f"{self.sources[name]}: wanted {wanted}, found {found:g}")
+
     def _check_address(self, name: str, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
+        try:
+            host_and_port(address)
+        except ValueError:
             self.problems.append(
                 f"{self.sources.get(name, name)}: wanted host:port, found {address!r}"
             )
@@ -665,7 +745,8 @@ class _Reader:
         url = self._url(settings.database_url, "DATABASE_URL")
         direct = self._url(settings.direct_url, "BOOTSTRAPD_DIRECT_URL")
         if direct is not None and not direct.is_postgres:
-            self.problems.append("BOOTSTRAPD_DIRECT_URL: wanted a postgresql URL")
+            source = self.sources["BOOTSTRAPD_DIRECT_URL"]
+            self.problems.append(f"{source}: wanted a postgresql URL, found {direct.dialect}")
         storage = settings.storage
         if settings.database_url:
             if url is None:
@@ -695,8 +776,7 @@ class _Reader:
         try:
             parsed = targets.parse(url)
         except targets.InvalidURLError as error:
-            where = f"{source}: " if source != "command line" else "--database-url: "
-            self.problems.append(f"{where}{error}")
+            self.problems.append(f"{source}: {error}")
             return None
         if parsed.dialect == "sqlite" and parsed.path is None:
             self.problems.append(
@@ -706,8 +786,7 @@ class _Reader:
         return parsed
 
     def _has_parts(self) -> bool:
-        parts = ("HOST", "PORT", "DB", "USER", "PASSWORD")
-        return any(f"POSTGRES_{part}" in self.sources for part in parts)
+        return any(f"POSTGRES_{part.upper()}" in self.sources for part in _PARTS)
 
     def _from_parts(self, settings: Settings) -> targets.Target:
         assert self.app is not None
@@ -742,8 +821,7 @@ class _Reader:
     def values(self, settings: Settings) -> tuple[Value, ...]:
         """Every setting as it may be shown."""
         shown = []
-        for spec in fields(Settings):
-            name = spec.metadata["env"]
+        for name, spec in _SPECS.items():
             value = getattr(settings, spec.name)
             text = (
                 ""
@@ -753,15 +831,17 @@ class _Reader:
                 else str(value)
             )
             if value is not None and spec.metadata["secret"]:
-                text = redact.text(text) if "://" in text else redact.MASK
+                text = redact.url(text) if "://" in text else redact.MASK
             shown.append(Value(name, text, self.sources.get(name, "default")))
         return tuple(shown)
 
 
-def _same(name: str, one: str, other: str) -> bool:
-    if name == "BOOTSTRAPD_STORAGE":
-        return _STORAGE_SYNONYMS.get(one, one) == _STORAGE_SYNONYMS.get(other, other)
-    return one == other
+def _same(read: Callable[[str], Any], one: str, other: str) -> bool:
+    """Whether two texts mean the same, as true and 1 do for a switch."""
+    try:
+        return bool(read(one) == read(other))
+    except ValueError:
+        return one == other
 
 
 def _verified(chosen: targets.Target) -> targets.Target:

@@ -12,18 +12,9 @@ from bootstrap import redact
 SCHEMES = "sqlite:///path, postgresql://user@host/name (also postgres:// and postgresql+driver://)"
 POOL_OPTIONS = ("pool_size", "max_overflow", "pool_timeout", "pool_recycle", "pool_pre_ping")
 
-# The authority ends at the first "/", "?" or "#" where that leaves a sane host; otherwise somebody
-# pasted a password as it is, and it ends at the last "@".
-_STRICT = re.compile(
-    r"(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^/?#]*))?@)?"
-    r"(?P<hosts>[^@/?#]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?",
-    re.DOTALL,
-)
-_GREEDY = re.compile(
-    r"(?P<user>[^:@]*):(?P<password>.*)@(?P<hosts>[^@/?]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?",
-    re.DOTALL,
-)
-_HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[^:\[\],\s]*)(?::(?P<port>[^:,]*))?")
+_URI_OPTIONS = ("uri", "mode", "cache", "immutable", "nolock", "psow", "vfs", "modeof")
+_TAIL = re.compile(r"(?P<hosts>[^@/?#]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?", re.DOTALL)
+_HOST = re.compile(r"(?P<host>\[[^\[\]@/]+\]|[^:\[\],\s]*)(?::(?P<port>[^:,]*))?")
 
 
 @dataclass(frozen=True)
@@ -54,10 +45,14 @@ class Target:
 
     def url(self, driver: str = "") -> str:
         """A URL as SQLAlchemy reads it, secret included; `driver` overrides the one given."""
-        scheme = self.dialect + (f"+{driver or self.driver}" if driver or self.driver else "")
-        if self.path is not None:
-            return f"{scheme}:///{self.path}" + (f"?{urlencode(self.query)}" if self.query else "")
+        driver = driver or self.driver
+        scheme = self.dialect + (f"+{driver}" if driver else "")
         query = dict(self.query)
+        if self.path is not None:
+            path = str(self.path).replace("%", "%25").replace("?", "%3F")
+            return f"{scheme}:///{path}{_encoded(query)}"
+        if driver == "asyncpg" and "sslmode" in query:
+            query["ssl"] = query.pop("sslmode")
         hosts = self.params.get("host", "").split(",")
         ports = self.params.get("port", "").split(",")
         authority = ""
@@ -73,7 +68,7 @@ class Target:
             host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
             authority += host + (f":{ports[0]}" if ports[0] else "")
         name = quote(self.params.get("dbname", ""), safe="")
-        return f"{scheme}://{authority}/{name}" + (f"?{urlencode(query)}" if query else "")
+        return f"{scheme}://{authority}/{name}{_encoded(query)}"
 
 
 class InvalidURLError(ValueError):
@@ -135,46 +130,83 @@ def _sqlite(rest: str, driver: str, cwd: Path) -> Target:
             "wanted three slashes before a SQLite path (sqlite:///file.db, or four for an absolute "
             "path), found two"
         )
-    # A "file:" URI of SQLite's own may carry options like mode=ro; the file is what matters here.
-    path = location[1:].removeprefix("file:")
-    target = sqlite(unquote(path) if path else ":memory:", cwd=cwd)
-    options.pop("uri", None)
+    # A "file:" URI may carry options that only SQLite itself reads; the file is what matters here.
+    path = unquote(location[1:]).removeprefix("file:")
+    in_memory = not path or options.get("mode") == "memory"
+    target = sqlite(":memory:" if in_memory else path, cwd=cwd)
+    for key in _URI_OPTIONS:
+        options.pop(key, None)
     return replace(target, driver=driver, query=options)
 
 
 def _postgres(rest: str, driver: str) -> Target:
-    match = _STRICT.fullmatch(rest)
-    if match is None or not _sane(match["hosts"]):
-        match = _GREEDY.fullmatch(rest)
-    if match is None:
-        raise InvalidURLError(
-            "wanted postgresql://user:password@host:port/name, found no such form"
-        )
-    query = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
+    user, password, tail = _split(rest)
+    query = _query(tail["query"] or "")
     pool = {key: query.pop(key) for key in POOL_OPTIONS if key in query}
-    hosts, ports = _hosts(match["hosts"])
+    hosts, ports = _hosts(tail["hosts"])
     params = {
         "host": query.pop("host", "") or ",".join(hosts),
         "port": query.pop("port", "") or (",".join(ports) if any(ports) else ""),
-        "dbname": query.pop("dbname", "") or unquote(match["name"] or ""),
-        "user": query.pop("user", "") or unquote(match["user"] or ""),
-        "password": query.pop("password", "") or unquote(match["password"] or ""),
+        "dbname": query.pop("dbname", "") or unquote(tail["name"] or ""),
+        "user": query.pop("user", "") or unquote(user),
+        "password": query.pop("password", "") or unquote(password),
     }
     params = {key: value for key, value in params.items() if value}
+    if driver == "asyncpg" and "ssl" in query:
+        mode = query.pop("ssl")
+        query["sslmode"] = "require" if mode.lower() == "true" else mode
     public = tuple(params.get(key, "") for key in ("host", "dbname", "user"))
     redact.remember(params.get("password"), public=public)
-    redact.remember(match["password"], public=public)
+    redact.remember(password, public=public)
     if not params.get("dbname"):
         raise InvalidURLError("wanted a database name after the host (/name), found none")
     return Target("postgresql", _identity(params), driver, params=params, query=query, pool=pool)
 
 
-def _sane(hosts: str) -> bool:
-    for host in hosts.split(","):
-        match = _HOST.fullmatch(host)
-        if match is None or not (match["port"] or "0").isdigit():
-            return False
-    return True
+def _split(rest: str) -> tuple[str, str, re.Match[str]]:
+    """User, password, and what follows them.
+
+    Somebody may have pasted a password that holds "@", "/", "?" or "#" as they are. So the userinfo
+    ends at the first "@" after which there is a sane rest, and there is none if the whole is sane.
+    """
+    plain = _TAIL.fullmatch(rest)
+    if plain is not None and _sane(plain):
+        return "", "", plain
+    least = ("", "", plain) if plain is not None else None
+    for found in re.finditer("@", rest):
+        user, _, password = rest[: found.start()].partition(":")
+        tail = _TAIL.fullmatch(rest, found.end())
+        if tail is None or set(user) & set("/?#"):
+            continue
+        if _sane(tail):
+            return user, password, tail
+        least = user, password, tail
+    if least is None:
+        raise InvalidURLError(
+            "wanted postgresql://user:password@host:port/name, found no such form"
+        )
+    return least
+
+
+def _sane(tail: re.Match[str]) -> bool:
+    """Whether this reads as hosts, a name and options, each as it should be."""
+    query = tail["query"] or ""
+    name = tail["name"] or ""
+    return (
+        all(_HOST.fullmatch(host) and _port(host) is not None for host in tail["hosts"].split(","))
+        and "@" not in name
+        and bool(name or "dbname=" in query)
+        and all("=" in option for option in query.split("&") if option)
+    )
+
+
+def _port(entry: str) -> str | None:
+    """The port in host:port, empty where there is none; None where it is no port."""
+    match = _HOST.fullmatch(entry)
+    port = match["port"] if match else None
+    if not port:
+        return ""
+    return port if port.isascii() and port.isdecimal() and 0 < int(port) < 65536 else None
 
 
 def _hosts(authority: str) -> tuple[list[str], list[str]]:
@@ -183,14 +215,34 @@ def _hosts(authority: str) -> tuple[list[str], list[str]]:
         match = _HOST.fullmatch(entry)
         if match is None:
             raise InvalidURLError("wanted host or host:port after the password, found neither")
-        port = match["port"] or ""
-        if port and not (port.isdigit() and 0 < int(port) < 65536):
-            raise InvalidURLError(f"wanted a port number from 1 to 65535, found {port!r}")
-        hosts.append(
-            unquote(entry.removesuffix(f":{port}") if port else entry.rstrip(":")).strip("[]")
-        )
+        port = _port(entry)
+        if port is None:
+            # What stands there may be a part of a password, so it is not said.
+            raise InvalidURLError("wanted a port number from 1 to 65535 after the host")
+        hosts.append(unquote(match["host"]).strip("[]"))
         ports.append(port)
     return hosts, ports
+
+
+def _encoded(query: Mapping[str, str]) -> str:
+    # libpq knows "+" for a space no more than in any other part of a URL.
+    return f"?{urlencode(query, quote_via=quote)}" if query else ""
+
+
+def _query(text: str) -> dict[str, str]:
+    """The options of a URL. Several hosts may come as one option each, with or without port."""
+    query: dict[str, str] = {}
+    hosts: list[str] = []
+    for key, value in parse_qsl(text, keep_blank_values=True):
+        if key == "host":
+            hosts.append(value)
+        query[key] = value
+    if len(hosts) > 1:
+        names, ports = _hosts(",".join(hosts))
+        query["host"] = ",".join(names)
+        if any(ports):
+            query["port"] = ",".join(ports)
+    return query
 
 
 def _identity(params: Mapping[str, str]) -> str:
