@@ -19,9 +19,10 @@ from bootstrap import database, journal, postgres, redact, settings
 from bootstrap.errors import BootstrapdError, MigrationError, SettingsError, Terminated
 
 KEPT_LINES = 20
-POLL_S = 0.5
+POLL_S = 0.1
 
-OnEvent = Callable[[Mapping[str, Any]], None]
+# Called for each event, and with None when the worker has been silent for a moment.
+OnEvent = Callable[[Mapping[str, Any] | None], None]
 
 
 class WorkerError(Exception):
@@ -123,6 +124,8 @@ class Worker:
         while True:
             message = self._receive()
             if message is None:
+                if on_event is not None:
+                    on_event(None)
                 if self._base is not None and self._base.lost():
                     self._process.kill()
                     raise LockLostError

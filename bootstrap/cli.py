@@ -43,6 +43,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Document = Mapping[str, Any]
 
 
+def _metavar(flag: str) -> str:
+    words = {"--timeout": "S", "--config": "FILE", "--state-dir": "DIR", "--app": "NAME"}
+    if flag == "--log-format":
+        return "text|json"
+    return words.get(flag, "URL" if flag.endswith("-url") else "VALUE")
+
+
 @dataclasses.dataclass
 class Call:
     """One call of a verb: what was said on the command line, and what came of it."""
@@ -383,14 +390,6 @@ def apps_(call: Call) -> Document:
     }
 
 
-def main() -> None:
-    """The entry point. A user's mistake gets a message; only a fault of ours gets a traceback."""
-    try:
-        cli()
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 def _bring_up(call: Call, stop: threading.Event) -> Document:
     from bootstrap import pipeline
 
@@ -416,8 +415,9 @@ def _print_status(found: Document) -> None:
         )
 
 
-def _metavar(flag: str) -> str:
-    words = {"--timeout": "S", "--config": "FILE", "--state-dir": "DIR", "--app": "NAME"}
-    if flag == "--log-format":
-        return "text|json"
-    return words.get(flag, "URL" if flag.endswith("-url") else "VALUE")
+def main() -> None:
+    """The entry point. A user's mistake gets a message; only a fault of ours gets a traceback."""
+    try:
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(130)

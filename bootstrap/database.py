@@ -51,6 +51,17 @@ class Sight:
 
 
 @dataclass(frozen=True)
+class Started:
+    """An attempt that is to be recorded; `started_at` is in Unix seconds."""
+
+    run: str
+    direction: str
+    revision: str
+    release: str
+    started_at: float
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One attempt to apply or take back one revision. Times are ISO 8601 in UTC.
 
@@ -80,6 +91,9 @@ class Database(Protocol):
 
     def look(self) -> Sight:
         """The state now, in at most two queries."""
+
+    def current(self) -> tuple[str, ...]:
+        """The applied revisions alone, which is cheaper to ask than the whole state."""
 
     def close(self) -> None:
         """Give everything back, the lock included."""
@@ -111,8 +125,11 @@ class Database(Protocol):
     def pin(self) -> str:
         """This database's identity, given now if it has none."""
 
-    def begin(self, run: str, direction: str, revision: str, release: str) -> int:
-        """Record that an attempt starts; its number."""
+    def begin(self, attempt: Started) -> int:
+        """Record that an attempt has started; its number."""
+
+    def done(self, attempts: Sequence[tuple[Started, float]]) -> None:
+        """Record attempts that are done already, each with its end in Unix seconds."""
 
     def not_transactional(self, attempt: int) -> None:
         """Record that this attempt has left its transaction."""

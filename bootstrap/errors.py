@@ -92,7 +92,7 @@ class WaitTimeoutError(BootstrapdError):
     passing = True
 
 
-class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, it is no error
+class Terminated(BaseException):
     """A signal asked this process to end; the exit code is 128 plus its number, as in shells."""
 
     def __init__(self, signum: int) -> None:

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ RETRY_FIRST_S = 0.5
 RETRY_CAP_S = 10.0
 # With more revisions than this, progress once a second says more than a line for each.
 LISTED = 30
+_DONE = {"upgrade": "applied", "downgrade": "taken back", "stamp": "marked as applied"}
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,9 @@ class Stage:
         self._record = record
         self._stop = stop
         self._run = run
+        self._started: database.Started | None = None
         self._attempt: int | None = None
+        self._done: list[tuple[database.Started, float]] = []
         self._began_s = 0.0
         self._told_s = 0.0
         self._steps: list[str] = []
@@ -165,7 +168,9 @@ class Stage:
         self._end_leftovers()
         if not retry:
             self._clear_half_done(wanted)
-        return self._go(worker, wanted.current, "upgrade", destination, len(wanted.pending))
+        done = self._go(worker, wanted.current, "upgrade", destination, len(wanted.pending))
+        self._check_arrived(wanted, done.after)
+        return done
 
     def downgrade(
         self, worker: child.Worker, current: tuple[str, ...], destination: str
@@ -211,37 +216,45 @@ class Stage:
             except (Terminated, MigrationError):
                 self._end("interrupted", "ended by a signal")
                 raise
+        self._write()
         self._check_version_table(answer)
-        sight = self._base.look()
         return Migrated(
-            before, sight.current, tuple(self._steps), round(time.monotonic() - self._began_s, 4)
+            before,
+            self._base.current(),
+            tuple(self._steps),
+            round(time.monotonic() - self._began_s, 4),
         )
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _on_event(self, direction: str) -> Callable[[Mapping[str, Any]], None]:
-        def handle(event: Mapping[str, Any]) -> None:
-            if event["event"] == "revision_started":
-                self._attempt = self._base.begin(
-                    self._run, direction, event["revision"], __version__
+    def _on_event(self, direction: str) -> child.OnEvent:
+        def handle(event: Mapping[str, Any] | None) -> None:
+            if event is None:
+                self._write()
+            elif event["event"] == "revision_started":
+                self._started = database.Started(
+                    self._run, direction, event["revision"], __version__, time.time()
                 )
             elif event["event"] == "autocommit":
-                assert self._attempt is not None
-                self._base.not_transactional(self._attempt)
+                # From here on nothing can be rolled back, so this must be known before.
+                self._base.not_transactional(self._number())
             elif event["event"] == "revision_done":
-                self._done(direction, event)
+                self._revision_done(direction, event)
 
         return handle
 
-    def _done(self, direction: str, event: Mapping[str, Any]) -> None:
-        self._end("done")
+    def _revision_done(self, direction: str, event: Mapping[str, Any]) -> None:
+        assert self._started is not None
+        if self._attempt is None:
+            self._done.append((self._started, time.time()))
+        else:
+            self._end("done")
+        self._started = None
         revision, number, total = event["revision"], event["number"], event["total"]
         self._steps.append(revision)
         progress = Progress("revisions", number, total, self._began_s)
         self._record.set(progress=progress)
-        verb = {"upgrade": "applied", "downgrade": "taken back", "stamp": "marked as applied"}[
-            direction
-        ]
+        verb = _DONE[direction]
         self._record.event(
             "revision_done",
             f"revision {self._title(revision)} {verb} in {event['seconds']:.2f} s"
@@ -259,9 +272,27 @@ class Stage:
                 "progress", f"{number} of {total} revisions {verb}, about {eta_s:.0f} s left"
             )
 
+    # -- the record of attempts -------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Write what has happened since the last time; quick revisions share one statement."""
+        if self._done:
+            self._base.done(self._done)
+            self._done = []
+        if self._started is not None:
+            self._number()
+
+    def _number(self) -> int:
+        """The number of the attempt under way, which is recorded now at the latest."""
+        if self._attempt is None:
+            assert self._started is not None
+            self._attempt = self._base.begin(self._started)
+        return self._attempt
+
     def _end(self, result: str, error: str | None = None) -> None:
+        self._write()
         if self._attempt is not None:
-            attempt, self._attempt = self._attempt, None
+            attempt, self._attempt, self._started = self._attempt, None, None
             self._base.end(attempt, result, error)
 
     # -- failures ---------------------------------------------------------------------------------
@@ -291,8 +322,8 @@ class Stage:
         if failure["kind"] == "OtherDatabaseError":
             return SettingsError(
                 f"env.py of app {self._loaded.app.name} was given {place}, but "
-                f"{failure['message']}; nothing was migrated. Let it take sqlalchemy.url "
-                "from the configuration, or name the variable that it reads: aliases.DATABASE_URL in "
+                f"{failure['message']}; nothing was migrated. Let it take "
+                "sqlalchemy.url from the configuration, or name the variable that it reads: aliases.DATABASE_URL in "
                 f"{self._loaded.app.declared_in}"
             )
         facts: dict[str, Any] = {
@@ -308,7 +339,7 @@ class Stage:
             )
         what = f"revision {self._title(failure['revision'])}"
         after = f" after {tries + 1} tries" if tries else ""
-        current = _names(self._base.look().current) or "base"
+        current = _names(self._base.current()) or "base"
         if failure["autocommit"]:
             invalid = self._base.invalid_indexes()
             left = f"; invalid indexes: {', '.join(invalid)}" if invalid else ""
@@ -368,11 +399,23 @@ class Stage:
                 f"revision {self._title(attempt.revision)} was stopped outside a "
                 f"transaction at {attempt.started_at} ({attempt.error}) and has changed the "
                 "schema; only you can tell how far it came. Finish it by hand and run: "
-                f"bootstrapd migrate --mark-applied {attempt.revision}; or undo it by hand and run: "
-                "bootstrapd migrate --retry",
+                f"bootstrapd migrate --mark-applied {attempt.revision}; or undo it by hand and "
+                "run: bootstrapd migrate --retry",
                 revision=attempt.revision,
                 dropped=left,
             )
+
+    def _check_arrived(self, wanted: Plan, after: tuple[str, ...]) -> None:
+        """Believe the version row in our database, not the exit of somebody's env.py."""
+        if {revision.id for revision in wanted.pending} <= self._known.ancestors(after):
+            return
+        raise MigrationError(
+            f"the migration reported success, but {self._loaded.target.identity} is at "
+            f"{_names(after) or 'base'} and not at {_names(wanted.heads)}; does env.py of app "
+            f"{self._loaded.app.name} migrate another database, or return before it is done?",
+            current=list(after),
+            heads=list(wanted.heads),
+        )
 
     def _check_version_table(self, answer: Mapping[str, Any]) -> None:
         schema, name = database.version_table(self._loaded.app)
@@ -390,21 +433,15 @@ class Stage:
         return f"{revision} ({known.title})" if known and known.title else revision
 
 
-def check_arrived(loaded: settings.Loaded, left: Plan) -> None:
-    """Believe the version row in our database, not the exit of somebody's env.py."""
-    if left.pending:
-        raise MigrationError(
-            f"the migration reported success, but {loaded.target.identity} is at "
-            f"{_names(left.current) or 'base'} and not at {_names(left.heads)}; does env.py of app "
-            f"{loaded.app.name} migrate another database, or return before it is done?",
-            **left.document(),
-        )
-
-
-def render(worker: child.Worker, wanted: Plan, destination: str) -> str:
+def render(worker: child.Worker, wanted: Plan, destination: str, *, version_table: bool) -> str:
     """The SQL of what is pending, as PostgreSQL or SQLite would get it."""
     try:
-        answer = worker.call("sql", current=list(wanted.current), revision=destination)
+        answer = worker.call(
+            "sql",
+            current=list(wanted.current),
+            revision=destination,
+            version_table=version_table,
+        )
     except child.WorkerError as error:
         raise MigrationError(
             "the SQL of the pending revisions cannot be rendered without running them: "

@@ -16,18 +16,12 @@ from bootstrap.errors import IdentityError
 NEW = "new"
 
 
-def check(loaded: settings.Loaded, sight: database.Sight, record: journal.Journal) -> None:
-    """Raise IdentityError unless this is the database that is known, or was accepted by name."""
+def check(loaded: settings.Loaded, sight: database.Sight) -> None:
+    """Raise IdentityError unless this is the database that is known or accepted by name."""
     expected, source = _expected(loaded)
     if expected is None or expected == sight.identity:
         return
-    accepted = loaded.settings.accept_identity
-    if accepted == (sight.identity or NEW):
-        record.event(
-            "identity_accepted",
-            f"{loaded.target.identity} takes the place of database {expected}, as accepted",
-            level="warning",
-        )
+    if loaded.settings.accept_identity == (sight.identity or NEW):
         return
     found = f"database {sight.identity}" if sight.identity else _unknown(sight)
     raise IdentityError(
@@ -63,6 +57,13 @@ def remember(loaded: settings.Loaded, identity: str, record: journal.Journal) ->
     entry = {"identity": identity, "dialect": loaded.target.dialect}
     if databases.get(loaded.target.identity) == entry and content.get("identity") == identity:
         return
+    expected, _ = _expected(loaded)
+    if expected not in (None, identity):
+        record.event(
+            "identity_accepted",
+            f"{loaded.target.identity} takes the place of database {expected}, as accepted",
+            level="warning",
+        )
     document = {
         "identity": identity,
         "databases": {**databases, loaded.target.identity: entry},

@@ -55,7 +55,7 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         code = release.digest(here, known)
         sight = base.look()
         with record.stage("pin", f"checking the identity of {here.target.identity}"):
-            pin.check(here, sight, record)
+            pin.check(here, sight)
         wanted = migrate.plan(here, known, sight)
         note(record, sight, wanted)
         if not here.settings.migrate:
@@ -64,6 +64,7 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         elif _proven(sight, wanted, code):
             outcome = Outcome(opened.chosen, sight.identity, sight.current)
         else:
+            opening.refuse_pooler(here, base, sight)
             outcome = replace(_work(here, base, known, code, record, stop), loaded=opened.chosen)
         if outcome.identity is not None:
             pin.remember(here, outcome.identity, record)
@@ -80,9 +81,10 @@ def locked(
 ) -> Iterator[None]:
     """Hold the migration lock, with the ledger open, for one piece of work."""
     here, base = opened.here, opened.base
-    opening.refuse_pooler(here, base, base.look())
+    sight = base.look()
+    opening.refuse_pooler(here, base, sight)
+    _require_writable(here, sight)
     with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
-        _require_writable(here, base.look())
         base.prepare()
         yield
 
@@ -123,10 +125,9 @@ def _work(
     stop: threading.Event,
 ) -> Outcome:
     """Everything that needs the lock. Another run may have done it while this one waited."""
-    opening.refuse_pooler(here, base, base.look())
     with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
         sight = base.look()
-        pin.check(here, sight, record)
+        pin.check(here, sight)
         wanted = migrate.plan(here, known, sight)
         if _proven(sight, wanted, code):
             return Outcome(here, sight.identity, sight.current)
@@ -148,7 +149,6 @@ def _work(
                 with record.stage("migrate", wanted.message):
                     stage = migrate.Stage(here, base, known, record, stop, run)
                     migrated = stage.upgrade(worker, wanted)
-                    migrate.check_arrived(here, migrate.plan(here, known, base.look()))
                     record.set(revisions=migrated.after, pending=0)
             validated = None
             if here.settings.validate != "none":

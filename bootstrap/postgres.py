@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import psycopg
+from psycopg import sql
 
 from bootstrap import app, database, target
 
@@ -26,7 +27,9 @@ _NO_MEMBER = (
     " and d.objid = c.oid and d.deptype = 'e')"
 )
 
-_PLACES: str = """
+_VERSIONS = "select array_agg(version_num order by version_num) from"
+
+_PLACES = """
 select pg_catalog.current_setting('server_version'),
        pg_catalog.pg_backend_pid(),
        pg_catalog.current_setting('transaction_read_only') = 'on',
@@ -110,9 +113,9 @@ create table if not exists bootstrapd.attempt (
   actor text not null,
   host text not null,
   release text not null,
-  started_at timestamptz not null default clock_timestamp(),
+  started_at timestamptz not null,
   ended_at timestamptz,
-  result text not null default 'running'
+  result text not null
     check (result in ('running', 'done', 'failed', 'interrupted')),
   error text,
   transactional boolean not null default true,
@@ -123,6 +126,12 @@ grant usage on schema bootstrapd to public;
 grant select on bootstrapd.pin, bootstrapd.proof to public;
 """
 
+_INSERT = (
+    "insert into bootstrapd.attempt"
+    " (run, direction, revision, actor, host, release, started_at, ended_at, result) values"
+    " (%(run)s, %(direction)s, %(revision)s, %(actor)s, %(host)s, %(release)s,"
+    " to_timestamp(%(started_at)s), to_timestamp(%(ended_at)s), %(result)s)"
+)
 _ATTEMPT = (
     "select id, run, direction, revision, actor, host, release,"
     " to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
@@ -148,11 +157,7 @@ class Postgres:
         """The state now: two queries."""
         names = {"schema": self._schema, "version": self._version, "app": self._app.name}
         release, pid, read_only, version_table, ledger = self._row(_PLACES, names)
-        revisions: str = (
-            f"(select array_agg(version_num order by version_num) from {version_table})"
-            if version_table
-            else "null"
-        )
+        revisions = f"({_VERSIONS} {version_table})" if version_table else "null"
         own: str = (
             "(select identity::text from bootstrapd.pin),"
             " (select array[code, catalog, findings::text] from bootstrapd.proof"
@@ -179,6 +184,15 @@ class Postgres:
             read_only=read_only,
             pooled=pooled,
         )
+
+    def current(self) -> tuple[str, ...]:
+        """The rows of the version table; none where it is not there."""
+        table = sql.Identifier(*filter(None, (self._schema, self._version)))
+        query = sql.SQL("{} {}").format(sql.SQL(_VERSIONS), table).as_string()
+        try:
+            return tuple(self._row(query)[0] or ())
+        except psycopg.errors.UndefinedTable:
+            return ()
 
     def close(self) -> None:
         """Close the connection; the server gives the lock back with it."""
@@ -306,22 +320,30 @@ class Postgres:
         (identity,) = self._row("select identity::text from bootstrapd.pin")
         return str(identity)
 
-    def begin(self, run: str, direction: str, revision: str, release: str) -> int:
+    def begin(self, attempt: database.Started) -> int:
         """Insert a running attempt."""
-        (number,) = self._row(
-            "insert into bootstrapd.attempt (run, direction, revision, actor, host, release)"
-            " values (%(run)s, %(direction)s, %(revision)s, %(actor)s, %(host)s, %(release)s)"
-            " returning id",
-            {
-                "run": run,
-                "direction": direction,
-                "revision": revision,
-                "actor": self._actor,
-                "host": socket.gethostname(),
-                "release": release,
-            },
-        )
+        (number,) = self._row(f"{_INSERT} returning id", self._values(attempt))
         return int(number)
+
+    def done(self, attempts: Sequence[tuple[database.Started, float]]) -> None:
+        """Insert finished attempts, all at once."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                _INSERT,
+                [
+                    {**self._values(attempt), "ended_at": ended_at, "result": "done"}
+                    for attempt, ended_at in attempts
+                ],
+            )
+
+    def _values(self, attempt: database.Started) -> dict[str, Any]:
+        return {
+            **vars(attempt),
+            "actor": self._actor,
+            "host": socket.gethostname(),
+            "ended_at": None,
+            "result": "running",
+        }
 
     def not_transactional(self, attempt: int) -> None:
         """Mark an attempt that cannot be rolled back, and keep what the schema was before it."""

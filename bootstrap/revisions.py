@@ -19,6 +19,7 @@ _ASSIGNED = re.compile(
     rf"^({'|'.join(_NAMES)})[ \t]*(?::[^=\n]+)?=[ \t]*(.*?)[ \t]*$",
     re.MULTILINE,
 )
+_PLAIN = re.compile(r"(['\"])([^'\"\\]*)\1|None")
 _TITLE = re.compile(r"\s*[rRuU]?(?:\"\"\"|''')\s*([^\n]*?)\s*(?:\n|\"\"\"|''')")
 # Which files Alembic takes for revisions: alembic.script.base._only_source_rev_file.
 _REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
@@ -117,11 +118,12 @@ def read(alembic: Path) -> Graph:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if _REVISION_FILE.fullmatch(entry.name):
-                    files[entry.path] = Path(entry.path).read_text(encoding="utf-8")
+                    with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands
+                        files[entry.path] = file.read().decode()
     digest = hashlib.sha256()
     found: dict[str, Revision] = {}
     for path in sorted(files):
-        digest.update(f"{Path(path).name}\0{files[path]}\0".encode())
+        digest.update(f"{path.rpartition('/')[2]}\0{files[path]}\0".encode())
         revision = _revision(path, files[path])
         if revision.id in found:
             raise NotPlainError(f"two files have the revision {revision.id}")
@@ -152,7 +154,7 @@ def _revision(path: str, source: str) -> Revision:
     values: dict[str, Any] = {}
     try:
         for match in _ASSIGNED.finditer(source):
-            values[match[1]] = ast.literal_eval(match[2])
+            values[match[1]] = _literal(match[2])
     except (ValueError, SyntaxError):
         values = _parsed(path, source)
     if not isinstance(values.get("revision"), str):
@@ -160,12 +162,20 @@ def _revision(path: str, source: str) -> Revision:
     title = _TITLE.match(source)
     return Revision(
         id=values["revision"],
-        title=title[1] if title else "",
+        title=title[1].rstrip(".") if title else "",
         path=path,
         down=_ids(path, values.get("down_revision")),
         needs=_ids(path, values.get("depends_on")),
         labels=_ids(path, values.get("branch_labels")),
     )
+
+
+def _literal(text: str) -> object:
+    """ast.literal_eval, with a short cut for what nearly every revision file has."""
+    plain = _PLAIN.fullmatch(text)
+    if plain:
+        return plain[2] if plain[1] else None
+    return ast.literal_eval(text)
 
 
 def _parsed(path: str, source: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,10 +34,15 @@ create table if not exists proof (
 create table if not exists attempt (
   id integer primary key, run text not null, direction text not null, revision text not null,
   actor text not null, host text not null, release text not null, started_at text not null,
-  ended_at text, result text not null default 'running', error text,
+  ended_at text, result text not null, error text,
   transactional integer not null default 1, before text
 );
 """
+_INSERT = (
+    "insert into attempt"
+    " (run, direction, revision, actor, host, release, started_at, ended_at, result)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
@@ -83,6 +89,10 @@ class Sqlite:
             version=sqlite3.sqlite_version,
             read_only=not os.access(self.path, os.W_OK),
         )
+
+    def current(self) -> tuple[str, ...]:
+        """The rows of the version table; a look costs nothing more here."""
+        return self.look().current
 
     def close(self) -> None:
         """Close the ledger and give the lock back."""
@@ -162,20 +172,18 @@ class Sqlite:
                 connection.execute(f"create view {PIN} as select '{identity}' as identity")
         return identity
 
-    def begin(self, run: str, direction: str, revision: str, release: str) -> int:
+    def begin(self, attempt: database.Started) -> int:
         """Insert a running attempt."""
-        cursor = self._written(
-            "insert into attempt (run, direction, revision, actor, host, release, started_at)"
-            f" values (?, ?, ?, ?, ?, ?, {_NOW})",
-            run,
-            direction,
-            revision,
-            getpass.getuser(),
-            socket.gethostname(),
-            release,
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        number = self._written(_INSERT, *_values(attempt, None)).lastrowid
+        assert number is not None
+        return number
+
+    def done(self, attempts: Sequence[tuple[database.Started, float]]) -> None:
+        """Insert finished attempts, all at once."""
+        self._written("begin")
+        for attempt, ended_at in attempts:
+            self._written(_INSERT, *_values(attempt, ended_at))
+        self._written("commit")
 
     def not_transactional(self, attempt: int) -> None:
         """Mark an attempt that cannot be rolled back, and keep what the schema was before it."""
@@ -225,10 +233,15 @@ class Sqlite:
         assert self._ledger is not None, "prepare() opens the ledger"
         return self._ledger.execute(statement, values)
 
+    @property
+    def _ledger_mode(self) -> str:
+        # A connection that only reads would leave the log's files behind.
+        return "rw" if os.access(self.ledger_path, os.W_OK) else "ro"
+
     def _proof(self) -> database.Proof | None:
         if not self.ledger_path.exists():
             return None
-        with self._open(self.ledger_path, "ro") as ledger:
+        with self._open(self.ledger_path, self._ledger_mode) as ledger:
             try:
                 row = ledger.execute(
                     "select code, catalog, findings from proof where app = ?", (self._app.name,)
@@ -239,7 +252,7 @@ class Sqlite:
         return database.Proof(*row) if row else None
 
     def _attempts(self, tail: str) -> Sequence[database.Attempt]:
-        with self._open(self.ledger_path, "ro") as ledger:
+        with self._open(self.ledger_path, self._ledger_mode) as ledger:
             rows = ledger.execute(
                 "select id, run, direction, revision, actor, host, release, started_at, ended_at,"
                 f" result, error, transactional, before from attempt {tail}"
@@ -253,6 +266,25 @@ class Sqlite:
             yield connection
         finally:
             connection.close()
+
+
+def _values(attempt: database.Started, ended_at: float | None) -> tuple[object, ...]:
+    return (
+        attempt.run,
+        attempt.direction,
+        attempt.revision,
+        getpass.getuser(),
+        socket.gethostname(),
+        attempt.release,
+        _iso(attempt.started_at),
+        None if ended_at is None else _iso(ended_at),
+        "running" if ended_at is None else "done",
+    )
+
+
+def _iso(seconds: float) -> str:
+    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return shown.replace("+00:00", "Z")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -78,7 +78,7 @@ def upgrade(
     with _place(loaded, record, stop, to_write=True) as place:
         destination = migrate.resolve(place.known, revision)
         sight = place.base.look()
-        pin.check(place.here, sight, record)
+        pin.check(place.here, sight)
         wanted = place.plan(destination)
         pipeline.note(record, sight, wanted)
         done = None
@@ -87,7 +87,6 @@ def upgrade(
                 wanted = place.plan(destination)
                 pin.remember(place.here, place.base.pin(), record)
                 done = stage.upgrade(worker, wanted, destination, retry=retry)
-                migrate.check_arrived(place.here, place.plan(destination))
         return _changed(record, place, done)
 
 
@@ -98,7 +97,7 @@ def downgrade(
     with _place(loaded, record, stop, to_write=True) as place:
         destination = migrate.resolve(place.known, revision)
         with _stage(place, record, stop, f"going back to {destination}") as (stage, worker):
-            pin.check(place.here, place.base.look(), record)
+            pin.check(place.here, place.base.look())
             done = stage.downgrade(worker, place.plan().current, destination)
         return _changed(record, place, done)
 
@@ -110,7 +109,7 @@ def mark_applied(
     with _place(loaded, record, stop, to_write=True) as place:
         destination = migrate.resolve(place.known, revision)
         with _stage(place, record, stop, f"marking {destination} as applied") as (stage, worker):
-            pin.check(place.here, place.base.look(), record)
+            pin.check(place.here, place.base.look())
             done = stage.mark(worker, place.plan().current, destination)
         return _changed(record, place, done)
 
@@ -126,7 +125,8 @@ def plan(
         text = ""
         if wanted.pending:
             with child.Worker(place.here, record, run="plan", stop=stop) as worker:
-                text = migrate.render(worker, wanted, destination)
+                there = place.base.look().revisions is not None
+                text = migrate.render(worker, wanted, destination, version_table=there)
         return {**wanted.document(), "sql": text}
 
 
@@ -192,7 +192,7 @@ def seed(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event
     """Insert the reference rows that are missing into a database that is at head."""
     with _place(loaded, record, stop, to_write=True) as place:
         with pipeline.locked(place.opened, record, stop):
-            pin.check(place.here, place.base.look(), record)
+            pin.check(place.here, place.base.look())
             _require_head(place.plan())
             with (
                 record.stage("seed", "inserting the reference rows that are missing"),

@@ -109,13 +109,16 @@ class Worker:
         """Write `revision` into the version table without running anything."""
         return self._migrate(lambda rev: self.script._stamp_revs(revision, rev), revision, total)
 
-    def sql(self, current: list[str], revision: str) -> dict[str, Any]:
+    def sql(self, current: list[str], revision: str, version_table: bool) -> dict[str, Any]:
         """The SQL that `upgrade` would run, and nothing written to the database."""
         if not self.postgres:
             return {"sql": self._sql_on_copy(revision)}
         buffer = io.StringIO()
 
-        def steps(*_: Any) -> Any:
+        def steps(_: Any, context: Any) -> Any:
+            if version_table:
+                # Alembic would print its creation for every start from base.
+                context._version.create = lambda *_, **__: None
             start: Any = tuple(current)
             return self.script._upgrade_revs(revision, start)
 
@@ -200,7 +203,7 @@ class Worker:
         return table
 
     def _run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
-        with _environment(self)(self.config, self.script, fn=fn, **options):
+        with _environment(self, fn=fn, **options):
             self.script.run_env()
 
     def check_same_database(self, connection: Any) -> None:
@@ -356,35 +359,39 @@ class Channel:
             return received
 
 
-def _environment(worker: Worker) -> Any:
+def _environment(worker: Worker, **options: Any) -> Any:
+    """Alembic's context for one run of env.py, with one transaction a revision whatever it says."""
     from alembic.runtime.environment import EnvironmentContext
-    from alembic.runtime.migration import MigrationContext
 
-    class Environment(EnvironmentContext):
-        """Alembic's, with one transaction a revision whatever env.py says."""
+    environment = EnvironmentContext(worker.config, worker.script, **options)
+    plain = environment.configure
 
-        def configure(self, connection: Any = None, **options: Any) -> None:  # type: ignore[override]
-            options["transaction_per_migration"] = True
-            if not worker.postgres:
-                options["transactional_ddl"] = True
-            if connection is not None:
-                worker.check_same_database(connection)
-            super().configure(connection=connection, **options)
-            announce_autocommit(self.get_context())
+    def configure(connection: Any = None, **given: Any) -> None:
+        given["transaction_per_migration"] = True
+        if not worker.postgres:
+            given["transactional_ddl"] = True
+        if connection is not None:
+            worker.check_same_database(connection)
+        plain(connection=connection, **given)
+        _announce_autocommit(worker, environment.get_context())
 
-    def announce_autocommit(context: MigrationContext) -> None:
-        plain = context.autocommit_block
+    # env.py calls this through alembic.context, which looks it up on the instance.
+    environment.configure = configure  # type: ignore[method-assign, assignment]
+    return environment
 
-        def announced() -> Any:
-            worker.autocommit = True
-            if worker.revision is not None:
-                worker.channel.send(event="autocommit", revision=worker.revision)
-                worker.channel.receive()
-            return plain()
 
-        context.autocommit_block = announced  # type: ignore[method-assign]
+def _announce_autocommit(worker: Worker, context: Any) -> None:
+    """Have the parent note that a revision leaves its transaction, before it does."""
+    plain = context.autocommit_block
 
-    return Environment
+    def announced() -> Any:
+        worker.autocommit = True
+        if worker.revision is not None:
+            worker.channel.send(event="autocommit", revision=worker.revision)
+            worker.channel.receive()
+        return plain()
+
+    context.autocommit_block = announced
 
 
 def _prepare_connections(sa: Any, request: Mapping[str, Any]) -> None:
