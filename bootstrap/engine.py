@@ -21,6 +21,8 @@ from bootstrap.errors import SettingsError
 BUSY_TIMEOUT_S = 5.0
 # Past the statement timeout, for the server's own word that it has ended the statement.
 _LATE_S = 5.0
+# An idle connection that takes longer to prove that it is alive is replaced.
+_ALIVE_S = 2.0
 # How often SQLite looks at the clock, in steps of its virtual machine: some milliseconds' worth.
 _CLOCK_STEPS = 100_000
 # The execution option that says how a SQLite transaction begins.
@@ -29,10 +31,7 @@ SQLITE_BEGIN = "sqlite_begin"
 
 @dataclass(frozen=True)
 class Options:
-    """How an app uses its database. Pool options in the URL come before those given here.
-
-    `connect_timeout_s` is also how long an idle connection may take to prove that it is alive.
-    """
+    """How an app uses its database. Pool options in the URL come before those given here."""
 
     application_name: str = "bootstrapd"
     pool_size: int = 5
@@ -101,7 +100,7 @@ def _postgres(where: target.Target, options: Options, pool: dict[str, Any]) -> s
     @event.listens_for(engine, "checkin")
     def returned(connection: Bounded | None, _: object) -> None:
         if connection is not None:
-            connection.limit_s = options.connect_timeout_s
+            connection.limit_s = _ALIVE_S
 
     @event.listens_for(engine, "handle_error")
     def failed(context: Any) -> None:

@@ -1,6 +1,7 @@
 """godel's API as a program: `python -m bootstrap.apps.godel`."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -14,6 +15,8 @@ from bootstrap.errors import BootstrapdError, SettingsError
 
 # Below the ten seconds after which a container engine kills.
 GRACE_S = 8
+# The API reads and writes by id or index: what takes longer is stuck.
+QUERY_TIMEOUT_S = 10.0
 _ADDRESS = "--address or GODEL_API_ADDRESS"
 
 
@@ -37,9 +40,8 @@ def main(address: str) -> None:
     handler.setFormatter(_Redacted("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    # uvicorn raises the signal again when it has shut down; being asked to end is no failure.
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: sys.exit(0))
+        signal.signal(signum, _end)
     try:
         loaded = settings.load({"BOOTSTRAPD_APP": "godel"})
         options = engine.Options(
@@ -47,6 +49,7 @@ def main(address: str) -> None:
             connect_timeout_s=loaded.settings.connect_timeout_s,
             # A request that waits longer for a free connection is better told so.
             pool_timeout_s=loaded.settings.connect_timeout_s,
+            query_timeout_s=QUERY_TIMEOUT_S,
         )
         opened = storage.Storage(storage.connect(loaded.target, options))
         listener = _listen(address)
@@ -64,6 +67,14 @@ def main(address: str) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end(*_: object) -> None:
+    """Being asked to end is no failure; uvicorn raises the signal again when it has shut down.
+
+    A thread may still be waiting for a silent database, and Python would wait for the thread.
+    """
+    os._exit(0)
 
 
 def _listen(address: str) -> socket.socket:

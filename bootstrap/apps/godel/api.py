@@ -62,7 +62,7 @@ def application(storage: Storage) -> Starlette:
             Exception: _unexpected,
         },
     )
-    api.state.identity = storage.client.target.identity
+    api.state.storage = storage
     return api
 
 
@@ -187,7 +187,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 async def _database_problem(request: Request, error: Exception) -> Response:
-    identity = request.app.state.identity
+    identity = request.app.state.storage.client.target.identity
     state = engine.sqlstate(error)
     reason = " ".join(str(getattr(error, "orig", None) or error).split())
     if isinstance(error, sa.exc.DataError | sa.exc.IntegrityError):
