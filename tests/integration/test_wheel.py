@@ -22,6 +22,9 @@ _PLACES = {
     "playbooks/runbooks": "bootstrap/runbooks",
 }
 
+# The pin is a view that holds a random identity.
+_SCHEMA = "SELECT name, sql FROM sqlite_master WHERE name <> 'bootstrapd_pin' ORDER BY name"
+
 Run = Callable[..., Result]
 
 
@@ -91,8 +94,8 @@ def test_the_wheel_brings_up_godel_from_any_folder_like_the_source_tree(
         run("run --app godel -- true", cwd=folder, **how).expect(0)
         document = run("status --app godel --json", cwd=folder, **how).expect(0).json()
         with closing(sqlite3.connect(folder / "godel.db")) as connection:
-            schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY 1").fetchall()
-        return schema, {key: document[key] for key in ("app", "phase", "revisions", "heads")}
+            schema = connection.execute(_SCHEMA).fetchall()
+        return schema, {key: document[key] for key in ("app", "state", "current", "heads")}
 
     alone = {"python": (installed / "bootstrapd",), "env": {"PYTHONPATH": ""}}
     from_wheel = bring_up("wheel", **alone)
