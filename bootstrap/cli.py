@@ -1,5 +1,6 @@
 """The command `bootstrapd`: one verb a stage, the same options for all of them."""
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -169,7 +170,12 @@ def interruptible(call: Call, work: Callable[[threading.Event], T]) -> T:
     from bootstrap import signals
 
     # Half a second more than a worker gets, so that its end is still seen.
-    return signals.interruptible(work, grace_s=call.settings.settings.grace_s + 0.5)
+    grace_s = call.settings.settings.grace_s + 0.5
+    return signals.interruptible(
+        work,
+        grace_s=grace_s,
+        on_signal=lambda signum: call.record.stopping(f"asked to end by signal {signum}"),
+    )
 
 
 def work(call: Call, name: str, *arguments: Any, **options: Any) -> Document:
@@ -227,11 +233,8 @@ def serve(call: Call) -> None:
 
     loaded = call.load()
     with reporting.reports(loaded, call.record, listen=True):
-        try:
+        with contextlib.suppress(Terminated):
             interruptible(call, lambda stop: serving.serve(loaded, call.record, stop))
-        except Terminated:
-            call.record.set(phase="stopping", reason="stopped as asked")
-            call.record.event("stopped", "stopped as asked")
 
 
 @cli.command()

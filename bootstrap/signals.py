@@ -10,8 +10,15 @@ from bootstrap.errors import Terminated
 T = TypeVar("T")
 
 
-def interruptible(work: Callable[[threading.Event], T], *, grace_s: float) -> T:
+def interruptible(
+    work: Callable[[threading.Event], T],
+    *,
+    grace_s: float,
+    on_signal: Callable[[int], None] = lambda _: None,
+) -> T:
     """Run `work(stop)`; SIGTERM and SIGINT set `stop`, and the work gets `grace_s` seconds to end.
+
+    `on_signal` is called before that time begins, with the signal's number.
 
     A handler that raises inside the work itself could hit it anywhere, also while it holds the lock
     of an Event. In a main thread that only waits it cannot. Raises Terminated after a signal.
@@ -36,7 +43,8 @@ def interruptible(work: Callable[[threading.Event], T], *, grace_s: float) -> T:
     try:
         thread.start()
         thread.join()
-    except Terminated:
+    except Terminated as signalled:
+        on_signal(signalled.signum)
         stop.set()
         thread.join(grace_s)
         raise
