@@ -55,6 +55,12 @@ def _session_servers() -> Iterator[Servers]:
     servers.close()
 
 
+@pytest.fixture(autouse=True)
+def _servers_run(_session_servers: Servers) -> None:
+    """A test that stopped a server may have failed before it started it again."""
+    _session_servers.start()
+
+
 @pytest.fixture(scope="session")
 def server16(_session_servers: Servers) -> Server:
     """PostgreSQL 16."""
@@ -71,8 +77,6 @@ def server18(_session_servers: Servers) -> Server:
 def server(request: pytest.FixtureRequest) -> Server:
     """PostgreSQL 16 and 18."""
     server: Server = request.getfixturevalue(f"server{request.param}")
-    # A test that stopped it may have failed before it started it again.
-    server.start()
     return server
 
 
@@ -106,7 +110,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 def _database(server: Server) -> Iterator[str]:
-    server.start()
     url = server.create_database()
     yield url
     server.start()

@@ -196,6 +196,7 @@ class Servers:
     """Makes servers; closes them and their folders at the end."""
 
     def __init__(self) -> None:
+        self._made: list[Server] = []
         self._stack = ExitStack()
         self._wheel: Path | None = None
 
@@ -213,6 +214,12 @@ class Servers:
         server.start()
         return server
 
+    def start(self) -> None:
+        """Start those of them that are stopped."""
+        for server in self._made:
+            if not server.running:
+                server.start()
+
     def close(self) -> None:
         """Stop every server that was made here."""
         self._stack.close()
@@ -224,6 +231,7 @@ class Servers:
         home = self._stack.enter_context(processes.folder(f"pg{major}"))
         server = Server(major, binaries, home, password or secrets.token_hex(8))
         self._stack.callback(server.stop, "immediate")
+        self._made.append(server)
         return server
 
 
