@@ -42,9 +42,10 @@ def _engine(context: Any) -> sa.Engine:
     given = context.config.get_main_option("sqlalchemy.url")
     if given:
         url = sa.make_url(given)
-        # An app may reach the same database by an asynchronous driver.
+        # An app may reach the same database by an asynchronous driver, with an option of its own.
         driver = "postgresql+psycopg" if url.get_backend_name() == "postgresql" else "sqlite"
-        return sa.create_engine(url.set(drivername=driver), poolclass=sa.NullPool)
+        query = {"sslmode" if key == "ssl" else key: value for key, value in url.query.items()}
+        return sa.create_engine(url.set(drivername=driver, query=query), poolclass=sa.NullPool)
     loaded = settings.load({"BOOTSTRAPD_APP": Path(context.script.dir).name})
     target = loaded.direct or loaded.target
     if target.is_postgres:

@@ -159,12 +159,9 @@ class _Clocked(sqlite3.Connection):
 
 def _sqlite(where: target.Target, options: Options, pool: dict[str, Any]) -> sa.Engine:
     path = where.path
-    read_only = where.query.get("mode") == "ro"
+    location = ":memory:" if path is None else f"file:{quote(str(path))}?mode=rw"
     if path is None:
-        location = ":memory:"
         pool |= {"pool_size": 1, "max_overflow": 0}
-    else:
-        location = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
 
     def connect() -> _Clocked:
         connection = sqlite3.connect(
@@ -178,7 +175,7 @@ def _sqlite(where: target.Target, options: Options, pool: dict[str, Any]) -> sa.
         )
         connection.set_progress_handler(connection.is_late, _CLOCK_STEPS)
         connection.execute("pragma foreign_keys = on")
-        if path is not None and not read_only:
+        if path is not None:
             connection.execute("pragma journal_mode = wal")
         return connection
 

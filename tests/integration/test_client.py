@@ -478,12 +478,3 @@ def test_a_path_with_odd_characters(tmp_path: Path) -> None:
     make_file(path)
     with Client(target.sqlite(str(path))) as client:
         assert count(with_table(client)) == 0
-
-
-def test_a_read_only_url_reads_and_never_writes(tmp_path: Path, open_client: Open) -> None:
-    url = f"sqlite:///{tmp_path}/app.db"
-    with_table(open_client(url))
-    client = open_client(f"{url}?mode=ro")
-    assert count(client) == 0
-    with pytest.raises(sa.exc.OperationalError, match="readonly database"):
-        client.transaction(increment)

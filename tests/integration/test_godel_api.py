@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -472,7 +473,9 @@ class Served:
     def __init__(self, running: Running) -> None:
         self.running = running
         running.wait_for(" on http://127.0.0.1:")
-        self.port = int(running.stderr.rpartition(":")[2])
+        port = re.search(r" on http://127.0.0.1:(\d+)", running.stderr)
+        assert port
+        self.port = int(port[1])
 
     def get(self, path: str) -> tuple[int, Any]:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
@@ -504,8 +507,22 @@ def test_the_program_serves_the_database_of_the_settings(
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.endswith(
-        f"INFO godel: serving {target.parse(database_url).identity} on"
+        f" info    serve: serving {target.parse(database_url).identity} on"
         f" http://127.0.0.1:{served.port}"
+    )
+
+
+def test_the_log_is_json_where_bootstrapds_is(program: Callable[..., Served]) -> None:
+    served = program({"BOOTSTRAPD_LOG_FORMAT": "json"})
+    assert served.get("/api/agents")[0] == 503
+    served.running.signal(signal.SIGTERM)
+    first, second = map(json.loads, served.running.wait().stderr.splitlines())
+    assert (first["level"], first["event"], first["stage"]) == ("info", "api", "serve")
+    assert first["message"].endswith(f"/godel.db on http://127.0.0.1:{served.port}")
+    assert second["level"] == "warning"
+    assert second["message"].startswith("GET /api/agents: 503: the database ")
+    assert second["message"].endswith(
+        "/godel.db is away; trying again may help: unable to open database file"
     )
 
 
@@ -565,8 +582,8 @@ def test_a_port_that_is_taken_is_one_line_and_exit_2(command: Command) -> None:
         result = command.run("", env={"GODEL_API_ADDRESS": address}, python=PROGRAM)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"--address or GODEL_API_ADDRESS: cannot listen on {address}: Address already in use; stop "
-        "what listens there or choose another address (runbook: settings)\n"
+        f"cannot serve godel's API on {address}: the port is taken; free it, or set "
+        "GODEL_API_ADDRESS to another host:port (runbook: settings)\n"
     )
 
 
@@ -575,7 +592,7 @@ def test_an_address_that_is_none_is_one_line_and_exit_2(command: Command, addres
     result = command.run(["--address", address], python=PROGRAM)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"--address or GODEL_API_ADDRESS: wanted host:port, found {address!r} (runbook: settings)\n"
+        f"GODEL_API_ADDRESS: wanted host:port, found {address!r} (runbook: settings)\n"
     )
 
 
@@ -583,8 +600,8 @@ def test_an_address_of_another_machine_is_one_line_and_exit_2(command: Command) 
     result = command.run("--address 192.0.2.1:7373", python=PROGRAM)
     assert result.exit_code == 2
     assert result.stderr == (
-        "--address or GODEL_API_ADDRESS: cannot listen on 192.0.2.1:7373: Cannot assign requested "
-        "address; stop what listens there or choose another address (runbook: settings)\n"
+        "cannot serve godel's API on 192.0.2.1:7373: Cannot assign requested address; free it, or "
+        "set GODEL_API_ADDRESS to another host:port (runbook: settings)\n"
     )
 
 

@@ -155,9 +155,13 @@ def test_the_sql_of_offline_mode_makes_the_same_schema(database: str, command: C
     assert catalog(database) == by_hand
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg2"])
-def test_the_url_of_an_app_with_another_driver_works_too(database18: str, driver: str) -> None:
-    godel.upgrade(database18.replace("postgresql://", f"postgresql+{driver}://"))
+@pytest.mark.parametrize(
+    ("driver", "query"), [("asyncpg", "?ssl=disable"), ("psycopg2", "?sslmode=disable")]
+)
+def test_the_url_of_an_app_with_another_driver_works_too(
+    database18: str, driver: str, query: str
+) -> None:
+    godel.upgrade(database18.replace("postgresql://", f"postgresql+{driver}://") + query)
     assert len(catalog(database18)) > 1
 
 

@@ -3,26 +3,38 @@
 import logging
 import os
 import signal
-import socket
 import sys
+from collections.abc import Mapping
 
 import click
 import uvicorn
 
-from bootstrap import engine, redact, settings
+from bootstrap import engine, journal, listener, redact, report, settings
 from bootstrap.apps.godel import api, storage
-from bootstrap.errors import BootstrapdError, SettingsError
+from bootstrap.errors import BootstrapdError
 
 # Below the ten seconds after which a container engine kills.
 GRACE_S = 8
 # The API reads and writes by id or index: what takes longer is stuck.
 QUERY_TIMEOUT_S = 10.0
-_ADDRESS = "--address or GODEL_API_ADDRESS"
+_LEVELS: Mapping[int, journal.Level] = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warning",
+}
 
 
-class _Redacted(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return redact.text(super().format(record))
+class _Handler(logging.Handler):
+    """Log lines in the form of bootstrapd's own, which hides secrets."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._write = report.log(form, "info")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = _LEVELS.get(record.levelno, "error")
+        event = journal.Event("api", "serve", self.format(record), level, record.created, {})
+        self._write(event, journal.Status())
 
 
 @click.command()
@@ -36,10 +48,6 @@ class _Redacted(logging.Formatter):
 )
 def main(address: str) -> None:
     """Serve godel's API on the database of bootstrapd's settings."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacted("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _end)
     try:
@@ -52,21 +60,28 @@ def main(address: str) -> None:
             query_timeout_s=QUERY_TIMEOUT_S,
         )
         opened = storage.Storage(storage.connect(loaded.target, options))
-        listener = _listen(address)
+        socket = listener.listen(address, "godel's API", "GODEL_API_ADDRESS")
     except BootstrapdError as error:
         click.echo(redact.text(str(error)), err=True)
         sys.exit(error.exit_code)
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    api.log.info("serving %s on http://%s:%d", loaded.target.identity, shown, port)
+    handler = _Handler(loaded.settings.log_format)
+    logging.basicConfig(handlers=[handler], format="%(message)s", level=logging.INFO)
+    api.log.info("serving %s on http://%s", loaded.target.identity, listener.address(socket))
     config = uvicorn.Config(
         api.application(opened),
-        log_config=None,
-        access_log=False,
+        http="h11",
+        ws="none",
+        interface="asgi3",
         server_header=False,
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
         timeout_graceful_shutdown=GRACE_S,
+        # Unset, uvicorn would read it from the environment.
+        workers=1,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[socket])
 
 
 def _end(*_: object) -> None:
@@ -75,23 +90,6 @@ def _end(*_: object) -> None:
     A thread may still be waiting for a silent database, and Python would wait for the thread.
     """
     os._exit(0)
-
-
-def _listen(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise SettingsError(f"{_ADDRESS}: wanted host:port, found {address!r}")
-    host = host.removeprefix("[").removesuffix("]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, int(port)), family=family, backlog=2048)
-    except OSError as error:
-        # The error's own text repeats the address.
-        reason = str(error.strerror).partition(" (")[0]
-        raise SettingsError(
-            f"{_ADDRESS}: cannot listen on {address}: {reason}; stop what listens there or choose "
-            "another address"
-        ) from error
 
 
 if __name__ == "__main__":
