@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -231,10 +232,10 @@ def serve(call: Call) -> None:
     from bootstrap import reporting
     from bootstrap import serve as serving
 
+    gc.enable()
     loaded = call.load()
-    with reporting.reports(loaded, call.record, listen=True):
-        with contextlib.suppress(Terminated):
-            interruptible(call, lambda stop: serving.serve(loaded, call.record, stop))
+    with reporting.reports(loaded, call.record, listen=True), contextlib.suppress(Terminated):
+        interruptible(call, lambda stop: serving.serve(loaded, call.record, stop))
 
 
 @cli.command()
@@ -420,6 +421,8 @@ def _print_status(found: Document) -> None:
 
 def main() -> None:
     """The entry point. A user's mistake gets a message; only a fault of ours gets a traceback."""
+    # A start makes many objects and hardly any garbage; `serve` collects again.
+    gc.disable()
     try:
         cli()
     except KeyboardInterrupt:

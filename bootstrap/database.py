@@ -101,6 +101,9 @@ class Database(Protocol):
     def try_lock(self) -> bool:
         """Take the migration lock if it is free."""
 
+    def lock_is_free(self) -> bool:
+        """Whether nobody holds the migration lock at this moment."""
+
     def unlock(self) -> bool:
         """Give the lock back; False means that it was lost in the meantime."""
 
@@ -119,8 +122,8 @@ class Database(Protocol):
     def end_leftovers(self) -> int:
         """End what a killed run left working on the server; how many there were."""
 
-    def prepare(self) -> None:
-        """Make the ledger if it is not there."""
+    def prepare(self) -> bool:
+        """Open the ledger, making it if it is not there; False where that is not allowed."""
 
     def pin(self) -> str:
         """This database's identity, given now if it has none."""

@@ -22,16 +22,20 @@ def held(
     *,
     wait_s: float,
     stop: threading.Event,
+    settled: Callable[[], bool] = lambda: False,
     rng: Callable[[], float] = random.random,
-) -> Iterator[None]:
+) -> Iterator[bool]:
     """Hold the migration lock for the length of the block.
 
-    Polls with jitter for at most `wait_s` seconds, then raises LockError with the holder. A lock
-    found lost at the end is a warning: the work in between was watched by its own means.
+    Polls with jitter for at most `wait_s` seconds, then raises LockError with the holder. When
+    another run has given the lock back, `settled` is asked whether that run did all the work: then
+    the block runs without the lock, being told False. So a crowd need not queue to find that out.
+
+    A lock found lost at the end is a warning: the work in between was watched by its own means.
     """
     began_s = time.monotonic()
     with record.stage("lock", f"taking the migration lock of {base.target.identity}"):
-        sleep_s, told = FIRST_S, False
+        sleep_s, told, held_here = FIRST_S, False, False
         while not base.try_lock():
             waited_s = time.monotonic() - began_s
             if waited_s >= wait_s:
@@ -51,9 +55,16 @@ def held(
             if stop.wait(min(sleep_s * (0.5 + rng()), wait_s - waited_s)):
                 raise Terminated(signal.SIGTERM)
             sleep_s = min(sleep_s * FACTOR, CAP_S)
+            if base.lock_is_free() and settled():
+                break
+        else:
+            held_here = True
         record.set(lock_s=time.monotonic() - began_s)
+    if not held_here:
+        yield False
+        return
     try:
-        yield
+        yield True
     finally:
         if not base.unlock():
             record.event(

@@ -63,6 +63,8 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
             outcome = Outcome(opened.chosen, sight.identity, sight.current)
         elif _proven(sight, wanted, code):
             outcome = Outcome(opened.chosen, sight.identity, sight.current)
+        elif sight.read_only:
+            outcome = _only_read(here, sight, wanted, record)
         else:
             opening.refuse_pooler(here, base, sight)
             outcome = replace(_work(here, base, known, code, record, stop), loaded=opened.chosen)
@@ -85,7 +87,12 @@ def locked(
     opening.refuse_pooler(here, base, sight)
     _require_writable(here, sight)
     with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
-        base.prepare()
+        if not base.prepare():
+            raise RefusedError(
+                f"the role {here.target.user!r} may not write bootstrapd's record in "
+                f"{here.target.identity}; use the role that owns the schema, or give it one: "
+                "CREATE SCHEMA bootstrapd AUTHORIZATION that role"
+            )
         yield
 
 
@@ -124,46 +131,99 @@ def _work(
     record: journal.Journal,
     stop: threading.Event,
 ) -> Outcome:
-    """Everything that needs the lock. Another run may have done it while this one waited."""
-    with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
-        sight = base.look()
+    """Do what is to be done under the lock, unless another run does it in the meantime."""
+    seen: list[database.Sight] = []
+
+    def settled() -> bool:
+        seen[:] = [base.look()]
+        return _proven(seen[0], migrate.plan(here, known, seen[0]), code)
+
+    wait_s = here.settings.lock_wait_s
+    with lock.held(base, record, wait_s=wait_s, stop=stop, settled=settled) as is_held:
+        sight = base.look() if is_held else seen[0]
         pin.check(here, sight)
         wanted = migrate.plan(here, known, sight)
         if _proven(sight, wanted, code):
             return Outcome(here, sight.identity, sight.current)
-        if sight.read_only and not wanted.pending:
-            record.event(
-                "read_only",
-                f"{here.target.identity} can only be read; its revisions are at head, models and "
-                "seeds were not checked",
-                level="warning",
-            )
-            return Outcome(here, sight.identity, sight.current)
-        _require_writable(here, sight)
-        base.prepare()
-        identity = base.pin()
-        run = run_name()
-        migrated = None
-        with child.Worker(here, record, run=run, stop=stop, base=base) as worker:
-            if wanted.pending:
-                with record.stage("migrate", wanted.message):
-                    stage = migrate.Stage(here, base, known, record, stop, run)
-                    migrated = stage.upgrade(worker, wanted)
-                    record.set(revisions=migrated.after, pending=0)
-            validated = None
-            if here.settings.validate != "none":
-                with record.stage("validate", "comparing the models with the database"):
-                    validated = validate.compare(here, worker, record)
-                    validate.judge(here, validated, record)
-            seeded = None
-            if here.settings.seed:
-                with record.stage("seed", "inserting the reference rows that are missing"):
-                    seeded = seed.seed(here, worker, record)
-        sight = base.look()
+        return _through(here, base, known, code, sight, wanted, record, stop)
+
+
+def _through(
+    here: settings.Loaded,
+    base: database.Database,
+    known: revisions.Graph,
+    code: str | None,
+    sight: database.Sight,
+    wanted: migrate.Plan,
+    record: journal.Journal,
+    stop: threading.Event,
+) -> Outcome:
+    """Migrate, validate and seed in one worker, and remember what was proven."""
+    keeps_ledger = _prepare(here, base, wanted, record)
+    identity = base.pin() if keeps_ledger else sight.identity
+    run = run_name()
+    migrated = validated = seeded = None
+    with child.Worker(here, record, run=run, stop=stop, base=base) as worker:
+        if wanted.pending:
+            with record.stage("migrate", wanted.message):
+                stage = migrate.Stage(here, base, known, record, stop, run)
+                migrated = stage.upgrade(worker, wanted)
+                record.set(revisions=migrated.after, pending=0)
+        if here.settings.validate != "none":
+            with record.stage("validate", "comparing the models with the database"):
+                validated = validate.compare(here, worker, record)
+                validate.judge(here, validated, record)
+        if here.settings.seed:
+            with record.stage("seed", "inserting the reference rows that are missing"):
+                seeded = seed.seed(here, worker, record)
+    sight = base.look()
+    if code is not None and keeps_ledger:
         findings = len(validated.findings) if validated else 0
-        if code is not None:
-            base.prove(here.app.name, database.Proof(code, sight.catalog, findings), __version__)
-        return Outcome(here, identity, sight.current, migrated, validated, seeded)
+        base.prove(here.app.name, database.Proof(code, sight.catalog, findings), __version__)
+    return Outcome(here, identity, sight.current, migrated, validated, seeded)
+
+
+def _prepare(
+    here: settings.Loaded,
+    base: database.Database,
+    wanted: migrate.Plan,
+    record: journal.Journal,
+) -> bool:
+    """Open the ledger; a role that may not write it can still start an app that needs nothing."""
+    if base.prepare():
+        return True
+    place = here.target.identity
+    if wanted.pending:
+        raise RefusedError(
+            f"the role {here.target.user!r} may not write bootstrapd's record in {place}, and "
+            f"{len(wanted.pending)} revisions are pending; migrate with the role that owns the "
+            "schema, or give it one: CREATE SCHEMA bootstrapd AUTHORIZATION that role"
+        )
+    record.event(
+        "no_ledger",
+        f"the role {here.target.user!r} may not write bootstrapd's record in {place}; going on "
+        "without it, so that every start compares models and seeds anew",
+        level="warning",
+    )
+    return False
+
+
+def _only_read(
+    here: settings.Loaded,
+    sight: database.Sight,
+    wanted: migrate.Plan,
+    record: journal.Journal,
+) -> Outcome:
+    """What can only be read is ready if nothing is pending."""
+    if wanted.pending:
+        _require_writable(here, sight)
+    record.event(
+        "read_only",
+        f"{here.target.identity} can only be read; its revisions are at head, models and seeds "
+        "were not checked",
+        level="warning",
+    )
+    return Outcome(here, sight.identity, sight.current)
 
 
 def _require_writable(here: settings.Loaded, sight: database.Sight) -> None:

@@ -126,6 +126,7 @@ grant usage on schema bootstrapd to public;
 grant select on bootstrapd.pin, bootstrapd.proof to public;
 """
 
+_TABLES = _LEDGER.count("create table")
 _INSERT = (
     "insert into bootstrapd.attempt"
     " (run, direction, revision, actor, host, release, started_at, ended_at, result) values"
@@ -210,6 +211,15 @@ class Postgres:
             "select pg_catalog.pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}
         )
         return self._locked
+
+    def lock_is_free(self) -> bool:
+        """Whether nobody holds the lock: many may share it for an instant."""
+        (free,) = self._row(
+            "select case when pg_catalog.pg_try_advisory_lock_shared(%(key)s)"
+            " then pg_catalog.pg_advisory_unlock_shared(%(key)s) else false end",
+            {"key": LOCK_KEY},
+        )
+        return bool(free)
 
     def unlock(self) -> bool:
         """Give the lock back and say whether it was still ours."""
@@ -296,20 +306,26 @@ class Postgres:
 
     # -- the ledger -------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Make schema and tables that are not there."""
-        (there,) = self._row(
-            "select pg_catalog.to_regnamespace('bootstrapd') is not null and"
-            " pg_catalog.to_regclass('bootstrapd.attempt') is not null"
+    def prepare(self) -> bool:
+        """Make schema and tables that are not there; False where the role may not."""
+        tables, writable = self._row(
+            "select count(*), coalesce(bool_and(has_table_privilege(c.oid, 'insert')"
+            " and has_table_privilege(c.oid, 'update')), true)"
+            " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = 'bootstrapd' and c.relkind = 'r'"
         )
-        if not there:
-            self.connection.execute("begin")
-            try:
-                self.connection.execute(_LEDGER)
-            except BaseException:
-                self.connection.execute("rollback")
-                raise
-            self.connection.execute("commit")
+        if tables == _TABLES or not writable:
+            return bool(writable)
+        self.connection.execute("begin")
+        try:
+            self.connection.execute(_LEDGER)
+        except BaseException as error:
+            self.connection.execute("rollback")
+            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                return False
+            raise
+        self.connection.execute("commit")
+        return True
 
     def pin(self) -> str:
         """The identity in the pin table, made on first need."""

@@ -118,6 +118,15 @@ class Sqlite:
         self._lock = descriptor
         return True
 
+    def lock_is_free(self) -> bool:
+        """Whether nobody holds the lock: many may share it for an instant."""
+        with self.lock_path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
     def unlock(self) -> bool:
         """Close the lock file."""
         if self._lock is None:
@@ -153,7 +162,7 @@ class Sqlite:
 
     # -- the ledger -------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Open the ledger and make its tables that are not there."""
         if self._ledger is None:
             self._ledger = _connect(self.ledger_path, "rwc")
@@ -162,6 +171,7 @@ class Sqlite:
             self._ledger.execute("pragma journal_mode = wal")
             self._ledger.execute("pragma synchronous = normal")
         self._ledger.executescript(_LEDGER)
+        return True
 
     def pin(self) -> str:
         """The identity in the view, made on first need."""
