@@ -1,0 +1,70 @@
+"""A history of 1,000 revisions, against `alembic upgrade head` on the same project."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bootstrap import target
+from tests.benchmarks import measure
+from tests.support import cli, projects
+from tests.support.postgres import Server
+
+pytestmark = pytest.mark.benchmark
+
+
+@pytest.fixture
+def calls(
+    command: cli.Command, server18: Server, project: Callable[..., projects.Project]
+) -> tuple[measure.Call, measure.Call, Callable[[], None]]:
+    """bootstrapd and alembic on one project and database, and a way to empty the database."""
+    url = server18.create_database()
+    made = project(revisions=0)
+    for number in range(1, 1001):
+        made.revision(
+            f"{number:04d}",
+            upgrade=f"op.create_table('t{number}', sa.Column('id', sa.Integer, primary_key=True),"
+            " sa.Column('name', sa.Text))",
+            downgrade=f"op.drop_table('t{number}')",
+        )
+    made.set_url(target.parse(url).url("psycopg"))
+
+    def empty() -> None:
+        with server18.connect(target.parse(url).params["dbname"]) as connection:
+            # One statement drops no more tables than the lock table holds.
+            tables = connection.execute(
+                "select tablename from pg_tables where schemaname = 'public'"
+            ).fetchall()
+            for (table,) in tables:
+                connection.execute(f'drop table "{table}"')
+            connection.execute("drop schema if exists bootstrapd cascade")
+            connection.execute("vacuum full pg_catalog.pg_class")
+        shutil.rmtree(made.path / ".bootstrapd", ignore_errors=True)
+
+    env = measure.environment(command, DATABASE_URL=url)
+    alembic = Path(sys.executable).with_name("alembic")
+    ours = measure.Call(measure.bootstrapd("run", "-q", "--", "true"), made.path, env, empty)
+    peer = measure.Call([alembic, "upgrade", "head"], made.path, env, empty)
+    return ours, peer, empty
+
+
+def test_from_empty(calls: tuple[measure.Call, measure.Call, Callable[[], None]]) -> None:
+    ours, peer, _ = calls
+    found = measure.ratio("1,000 revisions to alembic", ours, peer, runs=5, wanted=1.15)
+    assert found > 0
+
+
+def test_nothing_to_do(calls: tuple[measure.Call, measure.Call, Callable[[], None]]) -> None:
+    ours, peer, empty = calls
+    empty()
+    measure.Call(ours.argv, ours.cwd, ours.env).seconds()
+    found = measure.ratio(
+        "no-op on 1,000 revisions to alembic",
+        measure.Call(ours.argv, ours.cwd, ours.env),
+        measure.Call(peer.argv, peer.cwd, peer.env),
+        runs=9,
+        wanted=0.5,
+    )
+    assert found > 0
