@@ -18,9 +18,9 @@ class Schedule:
     `jitter` is the part of a sleep that is random (0 to 1). It is taken off, never added, so the
     cap holds. `tries` bounds the tries; 0 is as many as fit.
 
-    The default factor of 1.25 makes a sleep a quarter of all sleeps before it: what gets ready in
-    the middle of it is found a fifth of the time too late at most, for about 20 tries in the first
-    minute and 12 in each further one.
+    The default factor of 1.25 makes a sleep a quarter of all sleeps before it: at the worst a wait
+    is a fifth longer than it had to be. That takes some 35 tries in the first minute, and 12 in
+    each one after.
     """
 
     first_s: float

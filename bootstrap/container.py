@@ -19,7 +19,7 @@ _ENGINE_TIMEOUT_S = 5
 _RESTART_S = 1.0
 _LOG_LINES = 10
 _LOG_LINE_LENGTH = 300
-_DEAD = ("exited", "dead")
+_DEAD = ("exited", "dead", "removing")
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,25 @@ class ContainerWatch:
 
     def _watch(self, engine: "DockerClient", tell: Callable[[News], None]) -> None:
         # Listening comes before looking, so that nothing happens in between.
-        self._events = engine.events(decode=True, filters=self._filters())
+        self._events = events = engine.events(decode=True, filters=self._filters())
+        try:
+            self._follow(engine, events, tell)
+        finally:
+            # Its own close leaves the response open.
+            response = getattr(events, "_response", None)
+            if response is not None:
+                response.close()
+
+    def _follow(
+        self, engine: "DockerClient", events: "CancellableStream[Any]", tell: Callable[[News], None]
+    ) -> None:
         containers = self._find(engine)
         if not containers:
             self._give_up("there is none of this name")
             return
         if self._is_over(engine, containers):
             tell(self._death(containers[0], {}))
-        for event in self._events:
+        for event in events:
             if self._closed.is_set():
                 return
             action, attributes = event["Action"], event["Actor"]["Attributes"]
@@ -107,9 +118,9 @@ class ContainerWatch:
                     tell(self._death(containers[0] if containers else None, attributes))
                 else:
                     self._journal.event(
-                        "container_restarts",
-                        f"container {self.name} exited with code {attributes.get('exitCode')} "
-                        "and is restarted",
+                        "container_died",
+                        f"container {self.name} exited with code {attributes.get('exitCode')}; "
+                        "another of its kind runs, or will",
                         container=self.name,
                     )
 
