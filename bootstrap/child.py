@@ -99,6 +99,14 @@ class Worker:
     def __enter__(self) -> "Worker":
         try:
             self.call("open", **self._request)
+        except WorkerError as error:
+            self.close()
+            app = self._loaded.app
+            raise SettingsError(
+                f"the Alembic project {app.alembic} of app {app.name} cannot be opened with "
+                f"{self._python}: {error.failure['message']}; check alembic and python in "
+                f"{app.declared_in}"
+            ) from error
         except BaseException:
             self.close()
             raise

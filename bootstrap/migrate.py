@@ -322,8 +322,8 @@ class Stage:
         if failure["kind"] == "OtherDatabaseError":
             return SettingsError(
                 f"env.py of app {self._loaded.app.name} was given {place}, but "
-                f"{failure['message']}; nothing was migrated. Let it take "
-                "sqlalchemy.url from the configuration, or name the variable that it reads: aliases.DATABASE_URL in "
+                f"{failure['message']}; nothing was migrated. Let it take sqlalchemy.url from the "
+                "configuration, or name the variable that it reads: aliases.DATABASE_URL in "
                 f"{self._loaded.app.declared_in}"
             )
         facts: dict[str, Any] = {
@@ -351,10 +351,11 @@ class Stage:
                 **facts,
             )
         verb = "applied" if direction == "upgrade" else "taken back"
+        mend = "end what stands in its way" if failure["sqlstate"] in RETRIED else "mend it"
         return MigrationError(
             f"{what} failed{after} and was rolled back: {failure['message']}; {place} is at "
-            f"{current}, with {len(self._steps)} of its revisions {verb} in this run; mend the "
-            "revision, then run: bootstrapd migrate",
+            f"{current}, with {len(self._steps)} revisions {verb} in this run; {mend}, then run: "
+            "bootstrapd migrate",
             **facts,
         )
 

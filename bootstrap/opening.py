@@ -187,11 +187,26 @@ def _wait(
     return waited, probers
 
 
-def prober(loaded: settings.Loaded, *, primary: bool = False) -> probe.Prober:
-    """What asks this target whether it is there."""
+def prober(
+    loaded: settings.Loaded, *, primary: bool = False, setting: str | None = None
+) -> probe.Prober:
+    """What asks this target whether it is there; `setting` is what its refusals tell to correct."""
+    setting = setting or ", ".join(_named_by(loaded))
     if loaded.target.is_postgres:
-        return probe.Postgres(loaded.target, require_primary=primary)
-    return probe.Sqlite(loaded.target, create_parent=not loaded.path_given)
+        return probe.Postgres(loaded.target, require_primary=primary, setting=setting)
+    return probe.Sqlite(loaded.target, create_parent=not loaded.path_given, setting=setting)
+
+
+def _named_by(loaded: settings.Loaded) -> list[str]:
+    """The settings that name this target, each as it was given."""
+    sources = {value.name: value.source for value in loaded.values if value.name in loaded.given}
+    url = loaded.settings.database_url
+    if url and url.startswith("sqlite") != loaded.target.is_postgres:
+        return [sources["DATABASE_URL"]]
+    if loaded.target.is_postgres:
+        given = [source for name, source in sources.items() if name.startswith("POSTGRES_")]
+        return given or ["POSTGRES_HOST"]
+    return [sources.get("BOOTSTRAPD_SQLITE_PATH", "BOOTSTRAPD_SQLITE_PATH")]
 
 
 def opened(loaded: settings.Loaded, ready: probe.Prober) -> databases.Database:
@@ -208,15 +223,17 @@ def opened(loaded: settings.Loaded, ready: probe.Prober) -> databases.Database:
 
 def _probers(loaded: settings.Loaded, to_write: bool) -> list[probe.Prober]:
     primary = to_write or loaded.settings.require_primary
+    sources = {value.name: value.source for value in loaded.values}
     probers: list[probe.Prober] = []
     if loaded.settings.redis_url:
-        probers.append(probe.Redis(loaded.settings.redis_url))
+        probers.append(probe.Redis(loaded.settings.redis_url, setting=sources["REDIS_URL"]))
     elif loaded.app.redis:
         raise SettingsError(f"app {loaded.app.name} needs Redis; set REDIS_URL")
     probers.append(prober(loaded, primary=primary))
     # Last comes the one whose connection is worked on.
     if loaded.direct:
-        probers.append(prober(replace(loaded, target=loaded.direct), primary=primary))
+        direct = replace(loaded, target=loaded.direct)
+        probers.append(prober(direct, primary=primary, setting=sources["BOOTSTRAPD_DIRECT_URL"]))
     return probers
 
 
@@ -240,6 +257,8 @@ def _database_errors(loaded: settings.Loaded, record: journal.Journal) -> Iterat
             reason += (
                 "; bootstrapd keeps its record in a schema of its own: CREATE SCHEMA bootstrapd "
                 "AUTHORIZATION the role that migrates"
+                if "for database" in reason
+                else "; grant that to this role, or log in as the role that migrates"
             )
         raise RefusedError(
             f"{place} failed while bootstrapd worked on it: {reason}; nothing half done is left, "

@@ -13,6 +13,12 @@ from bootstrap.journal import Event, Level, Sink, Status
 _RANK: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+# What begins a line anew at a terminal and empties it.
+_CLEAR = "\r\x1b[K"
+_BAR_WIDTH = 30
+_REDRAW_S = 0.1
+
+
 def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
     """A sink that writes one line an event, in `form` text or json, from `threshold` up."""
 
@@ -34,11 +40,36 @@ def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
         else:
             # At a terminal the minute is enough; the full date is for files.
             shown = when[11:19] if out.isatty() else when
-            line = redact.text(f"{shown} {event.level:<7} {event.stage}: {event.message}")
+            # The message about the settings names its stage itself.
+            place = f"{event.stage}: " * (not event.message.startswith(f"{event.stage}: "))
+            line = redact.text(f"{shown} {event.level:<7} {place}{event.message}")
         out.write(line + "\n")
         out.flush()
 
     return write
+
+
+def bar(stream: TextIO) -> Sink:
+    """A sink that draws the progress of a long step on the last line of a terminal."""
+    drawn_s = 0.0
+
+    def draw(_: Event, status: Status) -> None:
+        nonlocal drawn_s
+        now_s, progress = time.monotonic(), status.progress
+        if progress is None or progress.done == progress.total:
+            if drawn_s:
+                stream.write(_CLEAR)
+                drawn_s = 0.0
+        elif now_s - drawn_s >= _REDRAW_S:
+            drawn_s = now_s
+            filled = _BAR_WIDTH * progress.done // progress.total
+            stream.write(
+                f"{_CLEAR}[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {progress.done} of "
+                f"{progress.total} {progress.what}, about {progress.eta_s(now_s) or 0:.0f} s left"
+            )
+        stream.flush()
+
+    return draw
 
 
 def dumps(document: object) -> str:

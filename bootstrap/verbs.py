@@ -137,7 +137,8 @@ def status(
     with _place(loaded, record, stop, to_write=False) as place:
         sight = place.base.look()
         unknown = place.known.unknown(sight.current)
-        pending = place.known.pending(sight.current)
+        # From a revision that is not known here, no way forward is known either.
+        pending = () if unknown else place.known.pending(sight.current)
         return {
             "app": loaded.app.name,
             "target": place.here.target.identity,
@@ -201,6 +202,8 @@ def seed(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event
                 ) as worker,
             ):
                 seeded = seeding.seed(place.here, worker, record)
+                if not seeded.tables:
+                    record.event("nothing_to_seed", seeded.message)
         return {"changed": seeded.inserted > 0, "seeded": seeded.tables}
 
 

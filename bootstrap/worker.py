@@ -575,7 +575,10 @@ def _failure(worker: Worker | None, error: BaseException) -> dict[str, Any]:
     import traceback
 
     origin = getattr(error, "orig", None)
-    message = " ".join(str(origin or error).split()) or type(error).__name__
+    message = " ".join(str(origin or error).split()).rstrip(".") or type(error).__name__
+    if isinstance(error, KeyError):
+        # Its text is the key alone: a revision, say, that another one names as its parent.
+        message = f"there is no {message}"
     return {
         "kind": type(error).__name__,
         "message": message,
