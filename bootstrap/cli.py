@@ -68,6 +68,8 @@ class Call:
         loaded = settings.load(self.flags)
         self.loaded = loaded
         self.record.add_sink(report.log(loaded.settings.log_format, self.level))
+        if sys.stderr.isatty() and loaded.settings.log_format == "text" and self.level == "info":
+            self.record.add_sink(report.bar(sys.stderr))
         self.record.set(app=loaded.app.name, target=loaded.target.identity, release=__version__)
         return loaded
 
