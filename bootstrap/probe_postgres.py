@@ -192,8 +192,8 @@ class Postgres:
             raise SettingsError(f"{self.setting}: {cause}")
         detail = _DETAIL.search(error.message)
         more = f" ({detail[1]})" if detail else ""
-        # For which user, the sentence around it says.
-        cause = re.sub(r' for user ".*"$', "", cause)
+        # The sentence around it says for which user, and the number says nothing.
+        cause = re.sub(r' for user ".*"$|\[Errno -?\d+\] ', "", cause)
         return answer(_classify(error), cause + more, user=self._user)
 
 

@@ -11,7 +11,7 @@ from bootstrap.errors import SettingsError
 if TYPE_CHECKING:
     import redis
 
-_SCHEMES = "redis://[user:password@]host:port/number, rediss:// for TLS, unix:///path?db=number"
+_FORMS = "redis://host:port/number, rediss:// for TLS, or unix:///path?db=number"
 # A password that was pasted as it is runs from the first ":" to the last "@".
 _PASTED = re.compile(r"(rediss?://[^:@/?#]*:)(.*[/?#].*)(@[^@]*)", re.DOTALL)
 # How OpenSSL's errors begin and end in Python.
@@ -113,7 +113,7 @@ class Redis:
         )
 
     def _unreadable(self, found: str) -> SettingsError:
-        return SettingsError(f"{self.setting}: wanted {_SCHEMES}; {found}")
+        return SettingsError(f"{self.setting}: wanted {_FORMS}; {found}")
 
 
 def _classify(error: "redis.RedisError") -> ErrorClass:

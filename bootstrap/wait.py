@@ -60,10 +60,6 @@ def wait(
     )
     vigils = [Vigil(prober, limits, journal, lambda: _pauses(settings)) for prober in probers]
     try:
-        if len(vigils) == 1 and not stop.is_set():
-            # Mostly it is ready at once, and then no thread need be started for it.
-            first = vigils[0].prober.probe(limits.connect_timeout_s)
-            vigils[0].take(first, time.monotonic())
         _Round(vigils, limits, stop).run(container)
     finally:
         wait_s = time.monotonic() - limits.began_s
@@ -229,7 +225,11 @@ class Vigil:
 
 
 class _Round:
-    """Asks the targets that are not ready yet, in threads, and hears what comes of it."""
+    """Asks the targets that are not ready yet, and hears what comes of it.
+
+    Each try is a thread of its own, so that neither a server that hangs nor a resolver holds up
+    the others, the deadline or the end of the process.
+    """
 
     def __init__(self, vigils: Sequence[Vigil], limits: Limits, stop: threading.Event) -> None:
         self._vigils = vigils
@@ -243,11 +243,13 @@ class _Round:
         """Return when all are ready."""
         # A probe that outlives its own deadline is left behind.
         last_s = self._limits.deadline_s + self._limits.connect_timeout_s
-        if container is not None and self._pending():
-            container.start(self._inbox.put)
         while pending := self._pending():
             if self._stop.is_set():
                 raise Terminated(signal.SIGTERM)
+            if container is not None and any(vigil.attempts for vigil in pending):
+                # What is ready at once needs no watch.
+                container.start(self._inbox.put)
+                container = None
             now_s = time.monotonic()
             wake_s = min(now_s + _STOP_POLL_S, last_s)
             over = any(vigil.over for vigil in pending)

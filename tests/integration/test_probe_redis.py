@@ -250,7 +250,7 @@ def test_a_postgres(server18: Server) -> None:
 
 # -- settings, secrets ----------------------------------------------------------------------------
 
-FORMS = "redis://[user:password@]host:port/number, rediss:// for TLS, unix:///path?db=number"
+FORMS = "redis://host:port/number, rediss:// for TLS, or unix:///path?db=number"
 
 
 @pytest.mark.parametrize(
