@@ -66,7 +66,7 @@ def app(record: journal.Journal) -> Starlette:
         if state == "fail":
             document["output"] = status.reason
         return Response(
-            report.dumps(document),
+            report.dumps(document) + "\n",
             status_code=503 if state == "fail" else 200,
             media_type="application/health+json",
         )
@@ -86,10 +86,13 @@ def app(record: journal.Journal) -> Starlette:
         "/healthz": healthz,
         "/metrics": prometheus,
     }
-    return Starlette(
+    made = Starlette(
         routes=[Route(path, endpoint) for path, endpoint in endpoints.items()],
         exception_handlers={Exception: broken},
     )
+    # A path with a slash too many is unknown, as any other.
+    made.router.redirect_slashes = False
+    return made
 
 
 def _answer(

@@ -7,6 +7,7 @@ makes progress, only the database knows. After the hand over the app is the one 
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from bootstrap import checks, journal, redact, settings
 
@@ -30,6 +31,7 @@ class Notifier:
         *,
         quiet_s: float | None = None,
         tick_s: float = TICK_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._record = record
         self._where = settings.notify_socket() if where is None else where
@@ -37,9 +39,11 @@ class Notifier:
         self._tick_s = tick_s
         if self._where is not None and self._where.watchdog_s is not None:
             self._tick_s = min(tick_s, self._where.watchdog_s / 2)
-        self._heard_s = time.monotonic()
+        self._clock = clock
+        self._heard_s = clock()
         self._told = ""
         self._ready = False
+        self._stopping = False
         self._failing = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -71,15 +75,16 @@ class Notifier:
             lines.append("WATCHDOG=1")
         self._send(lines)
 
-    def _hear(self, event: journal.Event, status: journal.Status) -> None:
+    def _hear(self, _: journal.Event, status: journal.Status) -> None:
         if self._stop.is_set():
             return
-        self._heard_s = time.monotonic()
+        self._heard_s = self._clock()
         lines = self._status_line(status)
         if status.phase == "ready" and not self._ready:
             self._ready = True
             lines.append("READY=1")
-        if event.name == "stopping":
+        if status.phase == "stopping" and not self._stopping:
+            self._stopping = True
             lines.append("STOPPING=1")
         if lines:
             # A stage has begun, and its first tick may be far away.
@@ -90,7 +95,7 @@ class Notifier:
         if not threading.main_thread().is_alive():
             return False
         watched = self._quiet_s is not None and status.phase in ("ready", "lost")
-        return not watched or time.monotonic() - self._heard_s <= (self._quiet_s or 0)
+        return not watched or self._clock() - self._heard_s <= (self._quiet_s or 0)
 
     def _status_line(self, status: journal.Status) -> list[str]:
         """The line for `systemctl status`, unless it was told before."""

@@ -14,11 +14,13 @@ _IN_URL = re.compile(
 )
 # The same in a text that is known to be one URL: here white space and quotes are of the password.
 _OF_URL = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^:@/]*:).*(?=@)", re.IGNORECASE | re.DOTALL)
-# password=... in libpq's key=value form, in URL queries, in environments and in reprs; quoted, or
-# up to the next white space, which a backslash makes part of it.
+# password=... as an option of a URL.
+_IN_QUERY = re.compile(r"(?P<before>[?&]\w*(?:password|passwd)=)[^\s&]*", re.IGNORECASE)
+# password=... in libpq's key=value form, in environments and in reprs; quoted, or up to the next
+# white space, which a backslash makes part of it.
 _AS_KEY = re.compile(
-    r"(?P<before>\b\w*(?:password|passwd)\\?['\"]?\s*[=:]\s*)"
-    r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?:\\.|[^\s&\\])+)",
+    r"(?P<before>(?<![?&])\b\w*(?:password|passwd)\\?['\"]?\s*[=:]\s*)"
+    r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?:\\.|[^\s\\])+)",
     re.IGNORECASE | re.DOTALL,
 )
 # CREATE ROLE app PASSWORD '...'
@@ -43,7 +45,7 @@ def text(value: str) -> str:
     """`value` with every secret replaced by `***`."""
     for secret in sorted(_known, key=len, reverse=True):
         value = value.replace(secret, MASK)
-    for pattern in (_IN_URL, _AS_KEY, _IN_SQL):
+    for pattern in (_IN_URL, _IN_QUERY, _AS_KEY, _IN_SQL):
         value = pattern.sub(rf"\g<before>{MASK}", value)
     return value
 
