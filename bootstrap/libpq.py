@@ -7,6 +7,7 @@ error says nothing but the server's text, in the server's language.
 import os
 import re
 import selectors
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -54,8 +55,9 @@ def connect(
 ) -> "psycopg.Connection[tuple[Any, ...]]":
     """A connection in autocommit mode to the one address in `params`, by a monotonic deadline.
 
-    A `traced` login that the server refuses raises Error with its SQLSTATE, unless libpq is older
-    than 17. Tracing leaks about a kilobyte: psycopg never closes the stream that it makes for it.
+    A `traced` login that the server refuses raises Error with its SQLSTATE: on Linux always, with a
+    libpq older than 18 only from the password on. Tracing leaks about a kilobyte, since psycopg
+    never closes the stream that it makes for it.
     """
     try:
         keywords = conninfo.make_conninfo(**params)
@@ -63,7 +65,7 @@ def connect(
         raise Error(str(error)) from None
     pgconn = pq.PGconn.connect_start(keywords.encode())
     try:
-        if traced:
+        if traced and sys.platform == "linux":
             _log_in_traced(pgconn, deadline_s)
         else:
             _log_in(pgconn, deadline_s)

@@ -31,7 +31,11 @@ _BY_SQLSTATE: Mapping[str, ErrorClass] = {
 # which every refusal is a protocol violation. The first match counts.
 _BY_TEXT: tuple[tuple[str, ErrorClass], ...] = (
     (r"Connection refused|Is the server running locally", "connection_refused"),
-    (r"failed to resolve host|could not translate host name", "dns"),
+    (
+        r"failed to resolve host|could not translate host name|[Nn]ame or service not known"
+        r"|name resolution|No address associated",
+        "dns",
+    ),
     (r"No route to host|Network is unreachable|Host is (?:down|unreachable)", "unreachable"),
     (r"timeout expired|timed out", "timeout"),
     (r"server.login|cannot connect to server|query_wait_timeout", "no_backend"),

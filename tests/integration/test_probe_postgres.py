@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import psycopg
 import pytest
+from psycopg import pq
 
 from bootstrap import probe, target
 from bootstrap.answer import Answer
@@ -224,8 +226,9 @@ def test_too_many_connections(ask: Ask, servers: Servers) -> None:
     )
     server = servers.new(18, max_connections=5, **none)
     with contextlib.ExitStack() as clients:
-        for _ in range(5):
-            clients.enter_context(closing(server.connect()))
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                clients.enter_context(closing(server.connect()))
         found = ask(server.url("postgres"))
     assert found == Answer("too_many_connections", "sorry, too many clients already")
 
@@ -353,6 +356,7 @@ def test_a_poolers_refusals(ask: Ask, bouncer: Callable[..., PgBouncer], databas
     assert ask(options) == Answer("server_error", "unsupported startup parameter: options")
 
 
+@pytest.mark.skipif(pq.version() < 180_000, reason="this libpq traces no early refusal")
 def test_the_sqlstate_counts_and_not_the_language(ask: Ask) -> None:
     with serving(saying("VERBINDUNG:", "57P03", "das Datenbanksystem startet")) as port:
         url = f"postgresql://app@127.0.0.1:{port}/app"
