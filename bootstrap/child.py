@@ -10,16 +10,19 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bootstrap import database, journal, postgres, redact, settings
-from bootstrap.errors import BootstrapdError, MigrationError, SettingsError, Terminated
+from bootstrap.errors import MigrationError, SettingsError, Terminated
 
 KEPT_LINES = 20
 POLL_S = 0.1
+DISCONNECT_S = 1.0
+# Events that the worker sends before it does something that cannot be undone: it waits for a reply.
+ASKING = frozenset({"autocommit", "data_committed"})
 
 # Called for each event, and with None when the worker has been silent for a moment.
 OnEvent = Callable[[Mapping[str, Any] | None], None]
@@ -31,6 +34,16 @@ class WorkerError(Exception):
     def __init__(self, failure: Mapping[str, Any]) -> None:
         super().__init__(failure["message"])
         self.failure = failure
+
+
+class DiedError(MigrationError):
+    """The worker ended before it answered. `how` is a clause, `tail` its last lines to be shown."""
+
+    def __init__(self, worker: str, how: str, output: Sequence[str]) -> None:
+        self.worker, self.how, self.output = worker, how, list(output)
+        lines = redact.text("\n  ".join(output))
+        self.tail = f"\nits last lines:\n  {lines}" if lines else ""
+        super().__init__(f"{worker} {how} before it answered{self.tail}", output=self.output)
 
 
 class LockLostError(Exception):
@@ -84,6 +97,7 @@ class Worker:
         self._buffer = b""
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
+        self._stopping_s: float | None = None
         self._request: dict[str, Any] = {
             "alembic": str(loaded.app.alembic),
             "project": str(loaded.app.project),
@@ -92,7 +106,8 @@ class Worker:
             "path": str(loaded.target.path) if loaded.target.path else None,
             "params": dict(loaded.target.params),
             "query": dict(loaded.target.query),
-            "session": postgres.session(loaded.settings, run),
+            "session": postgres.session(loaded.settings, run, under_lock=base is not None),
+            "version_table": database.version_table(loaded.app),
             "witness": base.witness() if base else None,
         }
 
@@ -128,39 +143,66 @@ class Worker:
         or was killed at the end of the grace.
         """
         self._send({"do": do, **request})
-        asked_to_stop_s: float | None = None
         while True:
             message = self._receive()
+            self._watch()
             if message is None:
                 if on_event is not None:
                     on_event(None)
-                if self._base is not None and self._base.lost():
-                    self._process.kill()
-                    raise LockLostError
-                if self._stop.is_set() and asked_to_stop_s is None:
-                    asked_to_stop_s = time.monotonic()
-                    self._process.send_signal(signal.SIGTERM)
-                if (
-                    asked_to_stop_s is not None
-                    and time.monotonic() - asked_to_stop_s > self._loaded.settings.grace_s
-                ):
-                    self._process.kill()
-                    raise Terminated(signal.SIGTERM)
             elif "answer" in message:
-                if asked_to_stop_s is not None or self._stop.is_set():
+                if self._stop.is_set():
                     raise Terminated(signal.SIGTERM)
                 answer: dict[str, Any] = message["answer"]
                 return answer
             elif "error" in message:
-                if message["error"]["kind"] == "StoppedError":
-                    raise Terminated(signal.SIGTERM)
-                self._trace(message["error"])
-                raise WorkerError(message["error"])
+                raise self._error(message["error"])
             else:
                 if on_event is not None:
-                    on_event(message)
-                if message["event"] == "autocommit":
+                    self._hand_on(on_event, message)
+                if message["event"] in ASKING:
                     self._send({})
+
+    def _watch(self) -> None:
+        """See to it that the work goes on only with the lock and until this process is to end."""
+        if self._base is not None and self._base.lost():
+            self._kill()
+            raise LockLostError
+        if not self._stop.is_set():
+            return
+        now_s = time.monotonic()
+        if self._stopping_s is None:
+            self._stopping_s = now_s
+            self._process.send_signal(signal.SIGTERM)
+        elif now_s - self._stopping_s > self._loaded.settings.grace_s:
+            self._kill()
+            raise Terminated(signal.SIGTERM)
+
+    def _hand_on(self, on_event: OnEvent, message: Mapping[str, Any]) -> None:
+        try:
+            on_event(message)
+        except Exception as error:
+            # What could not be written down, since the connection has gone: so has the lock.
+            if self._base is not None and self._base.lost():
+                self._kill()
+                raise LockLostError from error
+            raise
+
+    def _error(self, failure: Mapping[str, Any]) -> BaseException:
+        if failure["kind"] == "StoppedError":
+            return Terminated(signal.SIGTERM)
+        if failure["disconnected"] and self._base is not None:
+            # A server that goes down ends both connections, the lock's maybe a moment later.
+            deadline_s = time.monotonic() + DISCONNECT_S
+            while time.monotonic() < deadline_s:
+                if self._base.lost():
+                    return LockLostError()
+                time.sleep(POLL_S / 10)
+        self._trace(failure)
+        return WorkerError(failure)
+
+    def _kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def close(self) -> None:
         """End the child: it leaves by itself when its stdin ends."""
@@ -200,16 +242,15 @@ class Worker:
         assert isinstance(message, dict)
         return message
 
-    def _died(self) -> BootstrapdError:
+    def _died(self) -> BaseException:
         code = self._process.wait()
+        # A service manager signals all of a service at once, and this one died of it first.
+        if code == -signal.SIGTERM and self._stop.wait(POLL_S):
+            return Terminated(signal.SIGTERM)
         self._reader.join(timeout=1)
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        tail = "\n  ".join(self._output)
-        return MigrationError(
-            f"the worker of app {self._loaded.app.name} ({self._python}) {how} before it answered"
-            + (f"; its last lines:\n  {redact.text(tail)}" if tail else ""),
-            output=list(self._output),
-        )
+        worker = f"the worker of app {self._loaded.app.name} ({self._python})"
+        return DiedError(worker, how, self._output)
 
     def _drain(self) -> None:
         assert self._process.stdout is not None

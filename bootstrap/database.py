@@ -5,6 +5,8 @@ attempt to migrate. PostgreSQL keeps it in a schema of its own, SQLite in a file
 so that no app and no autogenerate sees it.
 """
 
+import getpass
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,8 +67,8 @@ class Started:
 class Attempt:
     """One attempt to apply or take back one revision. Times are ISO 8601 in UTC.
 
-    `before` is kept where the revision left its transaction: JSON with the `catalog` digest and the
-    `invalid` indexes from before it did.
+    `before` is kept where the revision left its transaction: JSON with the `catalog` digest (null
+    where data were changed as well) and the `invalid` indexes from before it did.
     """
 
     id: int
@@ -88,6 +90,8 @@ class Database(Protocol):
     """A database as the stages see it. Whoever writes must hold the lock."""
 
     target: targets.Target
+    # What it raises when it cannot be worked on.
+    errors: tuple[type[Exception], ...]
 
     def look(self) -> Sight:
         """The state now, in at most two queries."""
@@ -135,7 +139,10 @@ class Database(Protocol):
         """Record attempts that are done already, each with its end in Unix seconds."""
 
     def not_transactional(self, attempt: int) -> None:
-        """Record that this attempt has left its transaction."""
+        """Record that this attempt is to leave its transaction, and what the schema is before."""
+
+    def not_comparable(self, attempt: int) -> None:
+        """Record that it is to change data outside of it, which no comparison of schemas shows."""
 
     def end(self, attempt: int, result: str, error: str | None = None) -> None:
         """Record how an attempt ended: done, failed or interrupted."""
@@ -144,7 +151,7 @@ class Database(Protocol):
         """Attempts without an end; under the lock they are those of killed runs."""
 
     def attempts(self, limit: int) -> Sequence[Attempt]:
-        """The latest attempts, newest first; none where there is no ledger."""
+        """The app's latest attempts, newest first; none where there is no ledger."""
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes that a failed concurrent build left behind, quoted and with their schema."""
@@ -154,6 +161,14 @@ class Database(Protocol):
 
     def prove(self, app_name: str, proof: Proof, release: str) -> None:
         """Remember what was proven."""
+
+
+def actor() -> str:
+    """Who runs this, where no database role says so. A container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.geteuid()}"
 
 
 def version_table(declared: app.App) -> tuple[str | None, str]:

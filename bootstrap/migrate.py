@@ -24,6 +24,8 @@ from bootstrap.journal import Progress
 RETRIED = frozenset({"55P03", "40P01", "40001"})
 RETRY_FIRST_S = 0.5
 RETRY_CAP_S = 10.0
+# Quick revisions are recorded together; a killed run forgets at most those of so many seconds.
+WRITE_EVERY_S = 0.5
 # With more revisions than this, progress once a second says more than a line for each.
 LISTED = 30
 _DONE = {"upgrade": "applied", "downgrade": "taken back", "stamp": "marked as applied"}
@@ -76,6 +78,11 @@ def graph(
     """The app's revisions: read plainly where that is possible, else by Alembic in a worker."""
     try:
         return revisions.read(loaded.app.alembic)
+    except OSError as error:
+        raise MigrationError(
+            f"the revisions of app {loaded.app.name} cannot be read: {error.strerror}: "
+            f"{error.filename!r}"
+        ) from error
     except revisions.NotPlainError as reason:
         record.event("asking_alembic", f"revisions are read by Alembic: {reason}", level="debug")
     try:
@@ -133,6 +140,22 @@ def resolve(known: revisions.Graph, wanted: str) -> str:
     raise SettingsError(f"wanted a revision of this release, found {found}: {wanted!r}")
 
 
+def check_markable(known: revisions.Graph, current: Sequence[str], revision: str) -> None:
+    """Raise SettingsError unless `revision` is the next one: a mark must not skip others."""
+    if revision not in known.revisions:
+        raise SettingsError(
+            f"wanted the one revision that was finished by hand, found {revision!r}; name it: "
+            "bootstrapd migrate --mark-applied REV"
+        )
+    missing = known.ancestors([revision]) - known.ancestors(current) - {revision}
+    if missing:
+        first = known.pending(current)[0].id
+        raise SettingsError(
+            f"revision {revision} builds on {_names(sorted(missing))}, not applied yet; apply or "
+            f"mark {first} first"
+        )
+
+
 class Stage:
     """Applies or takes back revisions through a worker, and keeps the record of every attempt."""
 
@@ -152,6 +175,7 @@ class Stage:
         self._stop = stop
         self._run = run
         self._started: database.Started | None = None
+        self._half_done = False
         self._attempt: int | None = None
         self._done: list[tuple[database.Started, float]] = []
         self._began_s = 0.0
@@ -166,8 +190,7 @@ class Stage:
         With `retry` a revision that was stopped half-way outside a transaction is run again.
         """
         self._end_leftovers()
-        if not retry:
-            self._clear_half_done(wanted)
+        self._clear_half_done(retry=retry)
         done = self._go(worker, wanted.current, "upgrade", destination, len(wanted.pending))
         self._check_arrived(wanted, done.after)
         return done
@@ -177,13 +200,19 @@ class Stage:
     ) -> Migrated:
         """Take back what lies above `destination`."""
         self._end_leftovers()
-        total = len(self._known.ancestors(current) - self._known.ancestors([destination]))
-        return self._go(worker, current, "downgrade", destination, total)
+        total = len(self._known.ancestors(current) & self._known.above(destination))
+        done = self._go(worker, current, "downgrade", destination, total)
+        if self._known.ancestors(done.after) & self._known.above(destination):
+            raise self._not_arrived(destination, done.after)
+        return done
 
     def mark(self, worker: child.Worker, current: tuple[str, ...], revision: str) -> Migrated:
         """Record a revision as applied without running it."""
         self._end_leftovers()
-        return self._go(worker, current, "stamp", revision, 1)
+        done = self._go(worker, current, "stamp", revision, 1)
+        if revision not in self._known.ancestors(done.after):
+            raise self._not_arrived(revision, done.after)
+        return done
 
     def _go(
         self,
@@ -197,9 +226,7 @@ class Stage:
         tries = 0
         while True:
             try:
-                answer = worker.call(
-                    direction, self._on_event(direction), revision=destination, total=total
-                )
+                worker.call(direction, self._on_event(direction), revision=destination, total=total)
                 break
             except child.WorkerError as error:
                 self._end("failed", error.failure["message"])
@@ -207,17 +234,14 @@ class Stage:
                     raise self._failed(direction, error.failure, tries) from error
                 tries += 1
                 self._pause(error.failure, tries)
-            except child.LockLostError:
-                raise MigrationError(
-                    f"the connection that holds the migration lock of "
-                    f"{self._loaded.target.identity} was lost, so the revision under way was "
-                    "stopped and rolled back; run again: bootstrapd migrate"
-                ) from None
-            except (Terminated, MigrationError):
+            except child.LockLostError as error:
+                raise self._lock_lost() from error
+            except child.DiedError as error:
+                raise self._died(error) from error
+            except Terminated:
                 self._end("interrupted", "ended by a signal")
                 raise
         self._write()
-        self._check_version_table(answer)
         return Migrated(
             before,
             self._base.current(),
@@ -229,16 +253,21 @@ class Stage:
 
     def _on_event(self, direction: str) -> child.OnEvent:
         def handle(event: Mapping[str, Any] | None) -> None:
+            kind = event["event"] if event else None
             if event is None:
                 self._write()
-            elif event["event"] == "revision_started":
+            elif kind == "revision_started":
+                self._half_done = False
                 self._started = database.Started(
                     self._run, direction, event["revision"], __version__, time.time()
                 )
-            elif event["event"] == "autocommit":
+            elif kind == "autocommit":
                 # From here on nothing can be rolled back, so this must be known before.
                 self._base.not_transactional(self._number())
-            elif event["event"] == "revision_done":
+                self._half_done = True
+            elif kind == "data_committed":
+                self._base.not_comparable(self._number())
+            elif kind == "revision_done":
                 self._revision_done(direction, event)
 
         return handle
@@ -247,11 +276,14 @@ class Stage:
         assert self._started is not None
         if self._attempt is None:
             self._done.append((self._started, time.time()))
+            self._started = None
+            if time.time() - self._done[0][1] > WRITE_EVERY_S:
+                self._write()
         else:
             self._end("done")
-        self._started = None
-        revision, number, total = event["revision"], event["number"], event["total"]
+        revision, total = event["revision"], event["total"]
         self._steps.append(revision)
+        number = len(self._steps)
         progress = Progress("revisions", number, total, self._began_s)
         self._record.set(progress=progress)
         verb = _DONE[direction]
@@ -290,10 +322,20 @@ class Stage:
         return self._attempt
 
     def _end(self, result: str, error: str | None = None) -> None:
-        self._write()
-        if self._attempt is not None:
-            attempt, self._attempt, self._started = self._attempt, None, None
-            self._base.end(attempt, result, error)
+        """Record how the attempt under way ended. A failure of that must not hide the first one."""
+        try:
+            self._write()
+            if self._attempt is not None:
+                self._base.end(self._attempt, result, error)
+        except self._base.errors as failure:
+            if result == "done":
+                raise
+            self._record.event(
+                "not_recorded",
+                f"the attempt could not be recorded: {' '.join(str(failure).split())}",
+                level="warning",
+            )
+        self._attempt = self._started = None
 
     # -- failures ---------------------------------------------------------------------------------
 
@@ -324,6 +366,13 @@ class Stage:
                 f"env.py of app {self._loaded.app.name} was given {place}, but "
                 f"{failure['message']}; nothing was migrated. Let it take sqlalchemy.url from the "
                 "configuration, or name the variable that it reads: aliases.DATABASE_URL in "
+                f"{self._loaded.app.declared_in}"
+            )
+        if failure["kind"] == "OtherVersionTableError":
+            return SettingsError(
+                f"env.py of app {self._loaded.app.name} keeps its version in "
+                f"{failure['message']!r}, but {self._loaded.app.version_table!r} is declared; "
+                f"nothing was migrated. Set version_table = {failure['message']!r} in "
                 f"{self._loaded.app.declared_in}"
             )
         facts: dict[str, Any] = {
@@ -371,21 +420,19 @@ class Stage:
         for attempt in self._base.unfinished():
             self._base.end(attempt.id, "interrupted", "the run was killed")
 
-    def _clear_half_done(self, wanted: Plan) -> None:
+    def _clear_half_done(self, *, retry: bool) -> None:
         """Clean up after a revision that was stopped outside its transaction, or stop as well.
 
         It may run again by itself only if nothing of it is left once the invalid indexes are
         dropped that it was building. Otherwise only a person can tell how far it came.
         """
         last = self._base.attempts(1)
-        if not last or last[0].transactional or last[0].result == "done":
+        if not last or last[0].before is None or last[0].result == "done":
             return
-        attempt = last[0]
-        if attempt.direction != "upgrade" or attempt.revision not in {
-            revision.id for revision in wanted.pending
-        }:
+        attempt, before = last[0], json.loads(last[0].before)
+        pending = {revision.id for revision in self._known.pending(self._base.current())}
+        if attempt.direction != "upgrade" or attempt.revision not in pending:
             return
-        before = json.loads(attempt.before) if attempt.before else {"catalog": None, "invalid": []}
         left = [name for name in self._base.invalid_indexes() if name not in before["invalid"]]
         for name in left:
             self._base.drop_index(name)
@@ -395,39 +442,55 @@ class Stage:
                 f"{self._title(attempt.revision)} left behind",
                 level="warning",
             )
-        if self._base.look().catalog != before["catalog"]:
-            raise MigrationError(
-                f"revision {self._title(attempt.revision)} was stopped outside a "
-                f"transaction at {attempt.started_at} ({attempt.error}) and has changed the "
-                "schema; only you can tell how far it came. Finish it by hand and run: "
-                f"bootstrapd migrate --mark-applied {attempt.revision}; or undo it by hand and "
-                "run: bootstrapd migrate --retry",
-                revision=attempt.revision,
-                dropped=left,
-            )
+        if retry or self._base.look().catalog == before["catalog"]:
+            return
+        changed = "the schema" if before["catalog"] else "data"
+        raise MigrationError(
+            f"revision {self._title(attempt.revision)} was stopped outside a transaction at "
+            f"{attempt.started_at} ({attempt.error}) and has changed {changed}; only you can tell "
+            "how far it came. Finish it by hand and run: bootstrapd migrate --mark-applied "
+            f"{attempt.revision}; or undo it by hand and run: bootstrapd migrate --retry",
+            revision=attempt.revision,
+            dropped=left,
+        )
 
     def _check_arrived(self, wanted: Plan, after: tuple[str, ...]) -> None:
         """Believe the version row in our database, not the exit of somebody's env.py."""
         if {revision.id for revision in wanted.pending} <= self._known.ancestors(after):
             return
-        raise MigrationError(
+        raise self._not_arrived(_names(wanted.heads), after)
+
+    def _not_arrived(self, wanted: str, after: tuple[str, ...]) -> MigrationError:
+        return MigrationError(
             f"the migration reported success, but {self._loaded.target.identity} is at "
-            f"{_names(after) or 'base'} and not at {_names(wanted.heads)}; does env.py of app "
+            f"{_names(after) or 'base'} and not at {wanted}; does env.py of app "
             f"{self._loaded.app.name} migrate another database, or return before it is done?",
             current=list(after),
-            heads=list(wanted.heads),
+            wanted=wanted,
         )
 
-    def _check_version_table(self, answer: Mapping[str, Any]) -> None:
-        schema, name = database.version_table(self._loaded.app)
-        used = (answer.get("version_table_schema"), answer.get("version_table"))
-        if used[1] is not None and used != (schema, name):
-            table = ".".join(filter(None, used))
-            raise SettingsError(
-                f"env.py of app {self._loaded.app.name} keeps its version in {table!r}, but the "
-                f"declaration says {self._loaded.app.version_table!r}; set version_table = "
-                f"{table!r} in {self._loaded.app.declared_in}"
-            )
+    def _lock_lost(self) -> MigrationError:
+        return MigrationError(
+            f"the connection that holds the migration lock of {self._loaded.target.identity} was "
+            f"lost, so {self._stopped()}; run again: bootstrapd migrate"
+        )
+
+    def _died(self, error: child.DiedError) -> MigrationError:
+        stopped = self._stopped()
+        self._end("interrupted", f"the worker {error.how}")
+        return MigrationError(
+            f"{error.worker} {error.how}: {stopped}; run again: bootstrapd migrate{error.tail}",
+            output=error.output,
+        )
+
+    def _stopped(self) -> str:
+        """What became of the revision under way, whose session has ended."""
+        if self._started is None:
+            return "no revision was under way"
+        revision = f"revision {self._title(self._started.revision)}"
+        if self._half_done:
+            return f"{revision} was stopped outside a transaction and may be half done"
+        return f"{revision} was stopped and rolled back"
 
     def _title(self, revision: str) -> str:
         known = self._known.revisions.get(revision)

@@ -48,7 +48,7 @@ def database(
         here = replace(chosen, target=chosen.direct) if chosen.direct else chosen
         base = opened(here, probers[-1])
         try:
-            with _database_errors(here, record):
+            with _database_errors(base, record):
                 yield Opened(chosen, here, base, waited)
         finally:
             base.close()
@@ -238,20 +238,11 @@ def _probers(loaded: settings.Loaded, to_write: bool) -> list[probe.Prober]:
 
 
 @contextlib.contextmanager
-def _database_errors(loaded: settings.Loaded, record: journal.Journal) -> Iterator[None]:
-    place = loaded.target.identity
-    kinds: tuple[type[Exception], ...]
-    if loaded.target.is_postgres:
-        import psycopg
-
-        kinds = (psycopg.Error,)
-    else:
-        import sqlite3
-
-        kinds = (sqlite3.Error, OSError)
+def _database_errors(base: databases.Database, record: journal.Journal) -> Iterator[None]:
+    place = base.target.identity
     try:
         yield
-    except kinds as error:
+    except base.errors as error:
         reason = " ".join(str(error).split())
         if type(error).__name__ == "InsufficientPrivilege":
             reason += (

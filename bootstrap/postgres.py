@@ -1,6 +1,5 @@
 """A PostgreSQL database as the stages see it, over one psycopg connection in autocommit mode."""
 
-import getpass
 import hashlib
 import json
 import select
@@ -107,6 +106,7 @@ create table if not exists bootstrapd.proof (
 );
 create table if not exists bootstrapd.attempt (
   id bigint generated always as identity primary key,
+  app text not null,
   run text not null,
   direction text not null,
   revision text not null,
@@ -129,8 +129,8 @@ grant select on bootstrapd.pin, bootstrapd.proof to public;
 _TABLES = _LEDGER.count("create table")
 _INSERT = (
     "insert into bootstrapd.attempt"
-    " (run, direction, revision, actor, host, release, started_at, ended_at, result) values"
-    " (%(run)s, %(direction)s, %(revision)s, %(actor)s, %(host)s, %(release)s,"
+    " (app, run, direction, revision, actor, host, release, started_at, ended_at, result) values"
+    " (%(app)s, %(run)s, %(direction)s, %(revision)s, %(actor)s, %(host)s, %(release)s,"
     " to_timestamp(%(started_at)s), to_timestamp(%(ended_at)s), %(result)s)"
 )
 _ATTEMPT = (
@@ -144,6 +144,8 @@ _ATTEMPT = (
 class Postgres:
     """One database over one connection, which is at the same time the holder of the lock."""
 
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+
     def __init__(
         self, connection: "psycopg.Connection[Any]", where: target.Target, declared: app.App
     ) -> None:
@@ -152,7 +154,8 @@ class Postgres:
         self._app = declared
         self._schema, self._version = database.version_table(declared)
         self._locked = False
-        self._actor = where.user or getpass.getuser()
+        self._actor = where.user or database.actor()
+        self._pid = 0
 
     def look(self) -> database.Sight:
         """The state now: two queries."""
@@ -207,8 +210,10 @@ class Postgres:
         Waiting inside PostgreSQL would hold a snapshot, which a CREATE INDEX CONCURRENTLY of the
         holder waits for in turn, for ever.
         """
-        (self._locked,) = self._row(
-            "select pg_catalog.pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}
+        # A pooler makes up the process id that the connection itself was told.
+        self._locked, self._pid = self._row(
+            "select pg_catalog.pg_try_advisory_lock(%(key)s), pg_catalog.pg_backend_pid()",
+            {"key": LOCK_KEY},
         )
         return self._locked
 
@@ -224,16 +229,19 @@ class Postgres:
     def unlock(self) -> bool:
         """Give the lock back and say whether it was still ours."""
         self._locked = False
-        if self.connection.closed:
+        try:
+            (released,) = self._row(
+                "select pg_catalog.pg_advisory_unlock(%(key)s)", {"key": LOCK_KEY}
+            )
+        except psycopg.OperationalError:
             return False
-        (released,) = self._row("select pg_catalog.pg_advisory_unlock(%(key)s)", {"key": LOCK_KEY})
         return bool(released)
 
     def holder(self) -> str:
         """The session that holds the lock: process, application, client and age."""
         row = self.connection.execute(
             "select a.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), a.usename,"
-            " coalesce(a.client_addr::text, 'a local socket'),"
+            " coalesce(host(a.client_addr), 'a local socket'),"
             " extract(epoch from clock_timestamp() - a.backend_start)::int"
             " from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)"
             " where l.locktype = 'advisory' and l.granted and l.classid = %(classid)s::oid"
@@ -244,7 +252,9 @@ class Postgres:
         if row is None:
             return "nobody any more"
         pid, name, user, client, age_s = row
-        return f"process {pid} ({name}, user {user}, from {client}, connected for {age_s} s)"
+        # To another role the server tells no more than that.
+        rest = "" if age_s is None else f", from {client}, connected for {age_s} s"
+        return f"process {pid} ({name}, user {user}{rest})"
 
     def shared_descriptors(self) -> tuple[int, ...]:
         """The socket: while a child has it open, the session and its lock live on."""
@@ -254,7 +264,7 @@ class Postgres:
         """Where the lock is to be seen in pg_locks."""
         if not self._locked:
             return None
-        return {"pid": self.connection.info.backend_pid, **_key_halves()}
+        return {"pid": self._pid, **_key_halves()}
 
     def lost(self) -> bool:
         """Whether the server closed the connection; reads nothing while it did not."""
@@ -355,6 +365,7 @@ class Postgres:
     def _values(self, attempt: database.Started) -> dict[str, Any]:
         return {
             **vars(attempt),
+            "app": self._app.name,
             "actor": self._actor,
             "host": socket.gethostname(),
             "ended_at": None,
@@ -367,6 +378,14 @@ class Postgres:
         self.connection.execute(
             "update bootstrapd.attempt set transactional = false, before = %s where id = %s",
             [json.dumps(before), attempt],
+        )
+
+    def not_comparable(self, attempt: int) -> None:
+        """Forget the digest of the schema."""
+        self.connection.execute(
+            "update bootstrapd.attempt set before = jsonb_set(before::jsonb, '{catalog}', 'null')"
+            " where id = %s",
+            [attempt],
         )
 
     def end(self, attempt: int, result: str, error: str | None = None) -> None:
@@ -389,7 +408,9 @@ class Postgres:
             " where n.nspname = 'bootstrapd' and c.relname = 'attempt'"
             " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')"
         )
-        return self._attempts(f"order by id desc limit {int(limit)}") if readable else ()
+        if not readable:
+            return ()
+        return self._attempts("where app = %s order by id desc limit %s", self._app.name, limit)
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes with indisvalid off, of tables that are not partitioned."""
@@ -421,8 +442,8 @@ class Postgres:
             },
         )
 
-    def _attempts(self, tail: str) -> Sequence[database.Attempt]:
-        rows = self.connection.execute(_ATTEMPT + tail).fetchall()
+    def _attempts(self, tail: str, *values: object) -> Sequence[database.Attempt]:
+        rows = self.connection.execute(_ATTEMPT + tail, values).fetchall()
         return [database.Attempt(*row) for row in rows]
 
     def _row(self, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
@@ -431,15 +452,18 @@ class Postgres:
         return tuple(row)
 
 
-def session(settings: Any, run: str) -> dict[str, str]:
+def session(settings: Any, run: str, *, under_lock: bool) -> dict[str, str]:
     """The session settings of a worker's connections, as PostgreSQL names them.
+
+    What works under the lock bears a name by which the next holder can end it, should it be left
+    over.
 
     client_connection_check_interval makes the server notice within 2 s that a worker was killed.
     With synchronous_commit off a commit does not wait for the disk; the order of commits is kept,
     and the run's last commit, which does wait, makes all of them durable.
     """
     return {
-        "application_name": f"{WORKER_NAME} {run}",
+        "application_name": f"{WORKER_NAME} {run}" if under_lock else f"bootstrapd {run}",
         "lock_timeout": str(settings.lock_timeout_ms),
         "statement_timeout": str(settings.statement_timeout_ms),
         "client_connection_check_interval": "2000",

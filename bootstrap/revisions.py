@@ -7,6 +7,7 @@ asked, in a child process.
 
 import ast
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 
 _NAMES = ("revision", "down_revision", "depends_on", "branch_labels")
 _ASSIGNED = re.compile(
-    rf"^({'|'.join(_NAMES)})[ \t]*(?::[^=\n]+)?=[ \t]*(.*?)[ \t]*$",
+    rf"^([ \t]*)({'|'.join(_NAMES)})[ \t]*(?::[^=\n]+)?=[ \t]*(.*?)[ \t]*$",
     re.MULTILINE,
 )
 _PLAIN = re.compile(r"(['\"])([^'\"\\]*)\1|None")
@@ -68,6 +69,7 @@ class Graph:
     def pending(self, current: Iterable[str]) -> tuple[Revision, ...]:
         """What is not yet applied, in an order in which it can be."""
         done = self.ancestors(current)
+        under_way: set[str] = set()
         order: list[Revision] = []
         # An explicit stack: a long history would exhaust Python's own.
         for head in self.heads:
@@ -80,10 +82,30 @@ class Graph:
                 if expanded:
                     done.add(id_)
                     order.append(revision)
+                elif id_ in under_way:
+                    raise NotPlainError(f"revision {id_} builds on itself")
                 else:
+                    under_way.add(id_)
                     stack.append((id_, True))
                     stack += [(low, False) for low in (*revision.needs, *revision.down)]
         return tuple(order)
+
+    def above(self, destination: str) -> set[str]:
+        """What lies above a revision, dependents included; all of it for `base`."""
+        if destination == "base":
+            return set(self.revisions)
+        found: set[str] = set()
+        builders: dict[str, list[str]] = {}
+        for revision in self.revisions.values():
+            for low in (*revision.down, *revision.needs):
+                builders.setdefault(low, []).append(revision.id)
+        queue = [destination]
+        while queue:
+            for id_ in builders.get(queue.pop(), ()):
+                if id_ not in found:
+                    found.add(id_)
+                    queue.append(id_)
+        return found
 
     def unknown(self, current: Iterable[str]) -> tuple[str, ...]:
         """Applied revisions that this release does not have, sorted."""
@@ -93,19 +115,27 @@ class Graph:
         """Heads that come from one revision by accident: no branch label tells them apart.
 
         Two developers who each add a revision to the same parent leave this behind. Independent
-        bases and labelled branches are meant to have heads of their own.
+        bases, labelled branches and heads that another one depends on are meant to be.
         """
-        heads = set(self.heads)
+        needed = {low for revision in self.revisions.values() for low in revision.needs}
+        lines = {head: self._line(head) for head in self.heads if head not in needed}
         forked: set[str] = set()
-        for head in heads:
-            for other in heads - {head}:
-                ours, theirs = self.ancestors([head]), self.ancestors([other])
-                labelled = any(
-                    self.revisions[id_].labels for id_ in (ours - theirs) | (theirs - ours)
-                )
-                if ours & theirs and not labelled:
-                    forked |= {head, other}
+        for (head, ours), (other, theirs) in itertools.combinations(lines.items(), 2):
+            labelled = any(self.revisions[id_].labels for id_ in ours ^ theirs)
+            if ours & theirs and not labelled:
+                forked |= {head, other}
         return tuple(sorted(forked))
+
+    def _line(self, head: str) -> set[str]:
+        """A head with what it was built upon, without what it only depends on."""
+        found: set[str] = set()
+        queue = [head]
+        while queue:
+            id_ = queue.pop()
+            if id_ not in found:
+                found.add(id_)
+                queue += self.revisions[id_].down
+        return found
 
 
 def read(alembic: Path) -> Graph:
@@ -119,7 +149,7 @@ def read(alembic: Path) -> Graph:
             for entry in entries:
                 if _REVISION_FILE.fullmatch(entry.name):
                     with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands
-                        files[entry.path] = file.read().decode()
+                        files[entry.path] = _text(entry.path, file.read())
     digest = hashlib.sha256()
     found: dict[str, Revision] = {}
     for path in sorted(files):
@@ -130,8 +160,11 @@ def read(alembic: Path) -> Graph:
         found[revision.id] = revision
     for revision in found.values():
         if not found.keys() >= {*revision.down, *revision.needs}:
-            raise NotPlainError(f"{path}: builds on a revision that is not there")
-    return Graph(found, digest.hexdigest())
+            raise NotPlainError(f"{revision.path}: builds on what is no revision's whole id")
+    graph = Graph(found, digest.hexdigest())
+    if len(graph.pending(())) != len(found):
+        raise NotPlainError(f"{alembic}: revisions build on each other in a circle")
+    return graph
 
 
 def described(description: Mapping[str, Any]) -> Graph:
@@ -150,15 +183,32 @@ def described(description: Mapping[str, Any]) -> Graph:
     return Graph(found, description["digest"])
 
 
+def _text(path: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise NotPlainError(f"{path}: {error}") from error
+
+
 def _revision(path: str, source: str) -> Revision:
     values: dict[str, Any] = {}
+    first_def = source.find("\ndef ")
     try:
-        for match in _ASSIGNED.finditer(source):
-            values[match[1]] = _literal(match[2])
+        for indentation, name, value in _ASSIGNED.findall(source, 0, first_def + 1 or len(source)):
+            if indentation:
+                raise NotPlainError(f"{path}: {name} is set on a condition")
+            if name in values:
+                raise ValueError
+            values[name] = _literal(value)
+        # Further down it is text within a string, most likely, but not for sure.
+        if first_def != -1 and _ASSIGNED.search(source, first_def):
+            raise ValueError
     except (ValueError, SyntaxError):
         values = _parsed(path, source)
     if not isinstance(values.get("revision"), str):
         raise NotPlainError(f"{path}: its revision id is not a plain string")
+    if "down_revision" not in values:
+        raise NotPlainError(f"{path}: its down_revision is not a plain assignment")
     title = _TITLE.match(source)
     return Revision(
         id=values["revision"],
@@ -257,7 +307,7 @@ def _existing(folders: list[Path]) -> list[Path]:
 
 def _ini_section(path: Path) -> dict[str, str]:
     """The options of `[alembic]`, without configparser's interpolation and its import cost."""
-    options: dict[str, str] = {}
+    options: dict[str, dict[str, str]] = {"DEFAULT": {}, "alembic": {}}
     section = key = ""
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.strip()
@@ -265,9 +315,10 @@ def _ini_section(path: Path) -> dict[str, str]:
             continue
         if text.startswith("[") and text.endswith("]"):
             section, key = text[1:-1], ""
-        elif section == "alembic" and line[0].isspace() and key:
-            options[key] += f"\n{text}"
-        elif section == "alembic":
+        elif section in options and line[0].isspace() and key:
+            options[section][key] += f"\n{text}"
+        elif section in options:
             key, *value = (part.strip() for part in re.split(r"[=:]", text, maxsplit=1))
-            options[key] = value[0] if value else ""
-    return options
+            key = key.lower()
+            options[section][key] = value[0] if value else ""
+    return {**options["DEFAULT"], **options["alembic"]}

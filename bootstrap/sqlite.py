@@ -7,7 +7,6 @@ in the database, as a view, which no autogenerate takes for a table.
 
 import contextlib
 import fcntl
-import getpass
 import hashlib
 import json
 import os
@@ -32,22 +31,24 @@ create table if not exists proof (
   release text not null, proven_at text not null
 );
 create table if not exists attempt (
-  id integer primary key, run text not null, direction text not null, revision text not null,
-  actor text not null, host text not null, release text not null, started_at text not null,
-  ended_at text, result text not null, error text,
+  id integer primary key, app text not null, run text not null, direction text not null,
+  revision text not null, actor text not null, host text not null, release text not null,
+  started_at text not null, ended_at text, result text not null, error text,
   transactional integer not null default 1, before text
 );
 """
 _INSERT = (
     "insert into attempt"
-    " (run, direction, revision, actor, host, release, started_at, ended_at, result)"
-    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " (app, run, direction, revision, actor, host, release, started_at, ended_at, result)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
 class Sqlite:
     """One SQLite file."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, where: target.Target, declared: app.App) -> None:
         assert where.path is not None
@@ -112,9 +113,8 @@ class Sqlite:
             os.close(descriptor)
             return False
         os.ftruncate(descriptor, 0)
-        os.pwrite(
-            descriptor, f"{os.getpid()} {socket.gethostname()} {int(time.time())}\n".encode(), 0
-        )
+        note = f"{os.getpid()} {self._app.name} {socket.gethostname()} {int(time.time())}\n"
+        os.pwrite(descriptor, note.encode(), 0)
         self._lock = descriptor
         return True
 
@@ -139,10 +139,10 @@ class Sqlite:
     def holder(self) -> str:
         """What the holder wrote into the lock file."""
         try:
-            pid, host, since = self.lock_path.read_text(encoding="utf-8").split()
+            pid, app, host, since = self.lock_path.read_text(encoding="utf-8").split()
         except (OSError, ValueError):
             return "another process"
-        return f"process {pid} on {host}, since {int(time.time()) - int(since)} s"
+        return f"process {pid} (app {app}, on {host}, for {int(time.time()) - int(since)} s)"
 
     def shared_descriptors(self) -> tuple[int, ...]:
         """The lock file: the lock lives as long as any process has this descriptor."""
@@ -184,7 +184,7 @@ class Sqlite:
 
     def begin(self, attempt: database.Started) -> int:
         """Insert a running attempt."""
-        number = self._written(_INSERT, *_values(attempt, None)).lastrowid
+        number = self._written(_INSERT, self._app.name, *_values(attempt, None)).lastrowid
         assert number is not None
         return number
 
@@ -192,7 +192,7 @@ class Sqlite:
         """Insert finished attempts, all at once."""
         self._written("begin")
         for attempt, ended_at in attempts:
-            self._written(_INSERT, *_values(attempt, ended_at))
+            self._written(_INSERT, self._app.name, *_values(attempt, ended_at))
         self._written("commit")
 
     def not_transactional(self, attempt: int) -> None:
@@ -200,6 +200,12 @@ class Sqlite:
         before = json.dumps({"catalog": self.look().catalog, "invalid": []})
         self._written(
             "update attempt set transactional = 0, before = ? where id = ?", before, attempt
+        )
+
+    def not_comparable(self, attempt: int) -> None:
+        """Forget the digest of the schema."""
+        self._written(
+            "update attempt set before = json_set(before, '$.catalog', null) where id = ?", attempt
         )
 
     def end(self, attempt: int, result: str, error: str | None = None) -> None:
@@ -219,7 +225,7 @@ class Sqlite:
         """The latest attempts, newest first."""
         if not self.ledger_path.exists():
             return ()
-        return self._attempts(f"order by id desc limit {int(limit)}")
+        return self._attempts("where app = ? order by id desc limit ?", self._app.name, limit)
 
     def invalid_indexes(self) -> Sequence[str]:
         """SQLite has none."""
@@ -261,11 +267,12 @@ class Sqlite:
                 return None
         return database.Proof(*row) if row else None
 
-    def _attempts(self, tail: str) -> Sequence[database.Attempt]:
+    def _attempts(self, tail: str, *values: object) -> Sequence[database.Attempt]:
         with self._open(self.ledger_path, self._ledger_mode) as ledger:
             rows = ledger.execute(
                 "select id, run, direction, revision, actor, host, release, started_at, ended_at,"
-                f" result, error, transactional, before from attempt {tail}"
+                f" result, error, transactional, before from attempt {tail}",
+                values,
             ).fetchall()
         return [database.Attempt(*(*row[:-2], bool(row[-2]), row[-1])) for row in rows]
 
@@ -283,7 +290,7 @@ def _values(attempt: database.Started, ended_at: float | None) -> tuple[object, 
         attempt.run,
         attempt.direction,
         attempt.revision,
-        getpass.getuser(),
+        database.actor(),
         socket.gethostname(),
         attempt.release,
         _iso(attempt.started_at),

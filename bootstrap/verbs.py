@@ -108,9 +108,13 @@ def mark_applied(
     """Record `revision` as applied without running it, after somebody finished it by hand."""
     with _place(loaded, record, stop, to_write=True) as place:
         destination = migrate.resolve(place.known, revision)
+        done = None
         with _stage(place, record, stop, f"marking {destination} as applied") as (stage, worker):
             pin.check(place.here, place.base.look())
-            done = stage.mark(worker, place.plan().current, destination)
+            current = place.plan().current
+            migrate.check_markable(place.known, current, destination)
+            if destination not in place.known.ancestors(current):
+                done = stage.mark(worker, current, destination)
         return _changed(record, place, done)
 
 

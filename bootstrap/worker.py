@@ -11,6 +11,7 @@ server rolls back what is open.
 """
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import io
@@ -34,6 +35,24 @@ _MODULES = {"pysqlite": "sqlite3"}
 _SYNC_OF = {"asyncpg": "psycopg", "aiosqlite": "pysqlite"}
 _ASYNC_ENV = re.compile(r"\b(create_async_engine|async_engine_from_config|AsyncEngine)\b")
 
+# Looking around changes nothing. Of what changes something, a comparison of schemas shows the
+# definitions; only data are changed unseen.
+_LOOKS = re.compile(
+    r"\s*(select|show|set|reset|explain|pragma|begin|commit|rollback|savepoint|release|lock)\b",
+    re.IGNORECASE,
+)
+_DEFINES = re.compile(
+    r"\s*(create|alter|drop|comment|grant|revoke|reindex|analyze|vacuum|cluster)\b", re.IGNORECASE
+)
+# What SQLite refuses or, worse, ignores inside a transaction.
+_SQLITE_ALONE = re.compile(
+    r"\s*(vacuum|attach|detach|pragma\s+(\w+\.)?(foreign_keys|journal_mode|synchronous)\s*[=(])",
+    re.IGNORECASE,
+)
+_FOREIGN_KEYS_ON = re.compile(
+    r"\s*pragma\s+foreign_keys\s*(=|\()\s*['\"]?(on|1|true|yes)\b", re.IGNORECASE
+)
+
 
 class StoppedError(Exception):
     """Asked to end between two revisions."""
@@ -43,21 +62,25 @@ class OtherDatabaseError(Exception):
     """env.py connects to another database than the one it was given."""
 
 
+class OtherVersionTableError(Exception):
+    """env.py keeps its version in another table than the one declared; the message is its name."""
+
+
 class Worker:
     """Carries out requests on one Alembic project and one database."""
 
-    def __init__(self, request: Mapping[str, Any], channel: "Channel") -> None:
+    def __init__(
+        self, request: Mapping[str, Any], channel: "Channel", stopping: threading.Event
+    ) -> None:
         import sqlalchemy as sa
         from alembic.config import Config
         from alembic.script import ScriptDirectory
 
         self.request = request
         self.channel = channel
-        self.stopping = False
-        self.revision: str | None = None
-        self.autocommit = False
+        self.stopping = stopping
+        self.step = Step(channel, None)
         self.postgres = request["dialect"] == "postgresql"
-        signal.signal(signal.SIGTERM, self._stop)
         self.config = _config(Config, request["alembic"])
         self.config.cmd_opts = argparse.Namespace(x=None, cmd=None, raiseerr=False)
         self.url = self._url(sa)
@@ -67,10 +90,7 @@ class Worker:
         self.script = ScriptDirectory.from_config(self.config)
         if request["project"] not in sys.path:
             sys.path.append(request["project"])
-        _prepare_connections(sa, request)
-
-    def _stop(self, *_: object) -> None:
-        self.stopping = True
+        _prepare_connections(sa, self)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -86,11 +106,12 @@ class Worker:
             entries.append(
                 {
                     "id": revision.revision,
-                    "title": (revision.doc or "").strip().partition("\n")[0],
+                    "title": (revision.doc or "").strip().partition("\n")[0].rstrip("."),
                     "path": revision.path,
                     "down": _tuple(revision.down_revision),
                     "needs": _tuple(revision._resolved_dependencies),
-                    "labels": sorted(revision.branch_labels or ()),
+                    # Alembic hands a label on to all of its branch.
+                    "labels": sorted(revision._orig_branch_labels),
                 }
             )
         return {"revisions": entries, "digest": digest.hexdigest()}
@@ -173,38 +194,48 @@ class Worker:
     # -- running env.py ---------------------------------------------------------------------------
 
     def _migrate(self, steps: Callable[[Any], Any], destination: str, total: int) -> dict[str, Any]:
-        table: dict[str, Any] = {}
-
         def each(rev: Any, context: Any) -> Iterator[Any]:
-            table["version_table"] = context.version_table
-            table["version_table_schema"] = context.version_table_schema
-            for number, step in enumerate(steps(rev), start=1):
-                if self.stopping:
+            for step in steps(rev):
+                if self.stopping.is_set():
                     raise StoppedError
                 revision = getattr(step, "revision", None)
-                self.revision = revision.revision if revision is not None else destination
-                self.autocommit = False
+                self.step = Step(self.channel, revision.revision if revision else destination)
                 began_s = time.monotonic()
                 self.channel.send(
-                    event="revision_started", revision=self.revision, number=number, total=total
+                    event="revision_started", revision=self.step.revision, total=total
                 )
+                if self.postgres and _commits_by_itself(context):
+                    self.step.leave_transaction()
                 # The transaction of this step ends before the generator is asked for the next one.
                 yield step
+                _commit_in_external_transaction(context, sqlite=not self.postgres)
                 self.channel.send(
                     event="revision_done",
-                    revision=self.revision,
-                    number=number,
+                    revision=self.step.revision,
                     total=total,
                     seconds=round(time.monotonic() - began_s, 4),
                 )
-                self.revision = None
+                self.step = Step(self.channel, None)
 
+        self.step = Step(self.channel, None)
         self._run_env(each, destination_rev=destination)
-        return table
+        return {}
 
     def _run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
         with _environment(self, fn=fn, **options):
             self.script.run_env()
+
+    def check_version_table(self, connection: Any, options: Mapping[str, Any]) -> None:
+        """Refuse a version table that the parent does not look at."""
+        schema = options.get("version_table_schema")
+        name = options.get("version_table") or "alembic_version"
+        wanted_schema, wanted = self.request["version_table"]
+        same = name == wanted
+        if connection is not None:
+            default = connection.dialect.default_schema_name
+            same &= (schema or default) == (wanted_schema or default)
+        if not same:
+            raise OtherVersionTableError(f"{schema}.{name}" if schema else name)
 
     def check_same_database(self, connection: Any) -> None:
         """Refuse to touch any database but the one that the parent has locked."""
@@ -273,7 +304,7 @@ class Worker:
             return str(self.request["driver"])
         dialect = self.request["dialect"]
         candidates = list(_DRIVERS[dialect])
-        own = re.match(rf"{dialect}\+(\w+)://", self.config.get_main_option("sqlalchemy.url") or "")
+        own = re.match(rf"{dialect}\+(\w+)://", self._own_url())
         if own:
             candidates.insert(0, own[1])
         elif self._env_is_async():
@@ -284,6 +315,13 @@ class Worker:
         raise ImportError(
             f"no {dialect} driver is installed for {sys.executable}: wanted one of "
             + ", ".join(candidates)
+        )
+
+    def _own_url(self) -> str:
+        """What the project's file has for a URL; it may have placeholders that env.py fills in."""
+        parser = self.config.file_config
+        return str(
+            parser.get(self.config.config_ini_section, "sqlalchemy.url", raw=True, fallback="")
         )
 
     def _env_is_async(self) -> bool:
@@ -303,8 +341,8 @@ class Worker:
         import sqlalchemy as sa
 
         statements: list[str] = []
-        # Only SELECT and PRAGMA are left out: they are how revisions look around.
-        quiet = re.compile(r"\s*(select|pragma|begin|commit|rollback)\b", re.IGNORECASE)
+        # How revisions look around is left out.
+        quiet = re.compile(r"\s*(select|pragma\s+[^=]*$|begin|commit|rollback)\b", re.IGNORECASE)
 
         @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")
         def note(_c: Any, _cur: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -328,6 +366,55 @@ class Worker:
 
             self._run_env(steps)
         return "\n".join(statements).strip() + "\n"
+
+
+class Step:
+    """One revision under way, or none: what of it could not be rolled back any more."""
+
+    def __init__(self, channel: "Channel", revision: str | None) -> None:
+        self.revision = revision
+        # Whether some of it was committed before its end.
+        self.autocommit = False
+        self._channel = channel
+        self._outside = False
+        self._changed = False
+        self._changed_data = False
+
+    def leave_transaction(self) -> None:
+        """What was done so far is about to be committed; what comes is committed at once."""
+        self._outside = True
+        self._commit()
+
+    def reenter_transaction(self) -> None:
+        """What comes is in a transaction again."""
+        self._outside = False
+
+    def cut_transaction(self) -> None:
+        """What was done so far is about to be committed; a new transaction follows."""
+        if self._changed:
+            self._commit()
+
+    def statement(self, statement: str) -> None:
+        """A statement is about to be run."""
+        if self.revision is None or _LOOKS.match(statement):
+            return
+        self._changed = True
+        if not _DEFINES.match(statement) and not self._changed_data:
+            self._changed_data = True
+            if self._outside:
+                self._ask("data_committed")
+
+    def _commit(self) -> None:
+        # The parent must have written this down before it happens.
+        if self.revision is not None and not self.autocommit:
+            self.autocommit = True
+            self._ask("autocommit")
+        if self.revision is not None and self._changed_data:
+            self._ask("data_committed")
+
+    def _ask(self, event: str) -> None:
+        self._channel.send(event=event, revision=self.revision)
+        self._channel.receive()
 
 
 class Channel:
@@ -372,6 +459,7 @@ def _environment(worker: Worker, **options: Any) -> Any:
             given["transactional_ddl"] = True
         if connection is not None:
             worker.check_same_database(connection)
+        worker.check_version_table(connection, given)
         plain(connection=connection, **given)
         _announce_autocommit(worker, environment.get_context())
 
@@ -384,23 +472,53 @@ def _announce_autocommit(worker: Worker, context: Any) -> None:
     """Have the parent note that a revision leaves its transaction, before it does."""
     plain = context.autocommit_block
 
-    def announced() -> Any:
-        worker.autocommit = True
-        if worker.revision is not None:
-            worker.channel.send(event="autocommit", revision=worker.revision)
-            worker.channel.receive()
-        return plain()
+    @contextlib.contextmanager
+    def announced() -> Iterator[None]:
+        if _is_external(context):
+            raise RuntimeError(
+                "autocommit_block() cannot work inside the transaction that env.py has begun; let "
+                "env.py use engine.connect() in place of engine.begin()"
+            )
+        worker.step.leave_transaction()
+        with plain():
+            yield
+        worker.step.reenter_transaction()
 
     context.autocommit_block = announced
 
 
-def _prepare_connections(sa: Any, request: Mapping[str, Any]) -> None:
+def _is_external(context: Any) -> bool:
+    return not context.as_sql and bool(context._in_external_transaction)
+
+
+def _commit_in_external_transaction(context: Any, *, sqlite: bool) -> None:
+    """Where env.py has begun a transaction around all revisions, end it after each of them."""
+    if not _is_external(context):
+        return
+    # By the driver: SQLAlchemy would take the whole `with engine.begin()` for closed.
+    connection = context.connection.connection
+    connection.commit()
+    if sqlite:
+        _begin(connection)
+
+
+def _commits_by_itself(context: Any) -> bool:
+    """Whether env.py made the connection in autocommit mode."""
+    return getattr(context.connection.connection.dbapi_connection, "autocommit", False) is True
+
+
+def _prepare_connections(sa: Any, worker: Worker) -> None:
     """Every connection made in this process gets the timeouts, whoever makes it."""
-    if request["dialect"] == "sqlite":
-        _prepare_sqlite(sa)
+
+    @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")  # type: ignore[untyped-decorator]
+    def executing(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        worker.step.statement(statement)
+
+    if not worker.postgres:
+        _prepare_sqlite(sa, worker)
         return
     values = ", ".join(
-        f"('{name}', '{value}')" for name, value in sorted(request["session"].items())
+        f"('{name}', '{value}')" for name, value in sorted(worker.request["session"].items())
     )
     # The join leaves out what this server's version does not have.
     statement = (
@@ -417,7 +535,7 @@ def _prepare_connections(sa: Any, request: Mapping[str, Any]) -> None:
         connection.commit()
 
 
-def _prepare_sqlite(sa: Any) -> None:
+def _prepare_sqlite(sa: Any, worker: Worker) -> None:
     """Real transactions around DDL, which Python's driver does not give by itself."""
 
     @sa.event.listens_for(sa.engine.Engine, "connect")  # type: ignore[untyped-decorator]
@@ -427,21 +545,44 @@ def _prepare_sqlite(sa: Any) -> None:
     @sa.event.listens_for(sa.engine.Engine, "begin")  # type: ignore[untyped-decorator]
     def begun(connection: Any) -> None:
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN")
+            _begin(connection.connection)
 
-    pragma = re.compile(r"\s*pragma\s+foreign_keys\s*=", re.IGNORECASE)
-
-    # SQLite ignores this switch inside a transaction; a revision that turns foreign keys off to
-    # rebuild a table would delete rows by cascade. So the transaction is cut around it.
+    # A revision that turns foreign keys off to rebuild a table would, were that ignored, delete
+    # rows by cascade. So the transaction is cut around such a statement. Turning them on can wait
+    # for the end of the transaction: so the revision and its stamp stay together.
     @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")  # type: ignore[untyped-decorator]
     def cut(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if pragma.match(statement) and connection.in_transaction():
+        if not _SQLITE_ALONE.match(statement) or not _in_transaction(connection):
+            return
+        if _FOREIGN_KEYS_ON.match(statement):
+            connection.info[_AT_BEGIN] = statement
+        else:
+            worker.step.cut_transaction()
             cursor.execute("COMMIT")
+            connection.info[_CUT] = True
 
     @sa.event.listens_for(sa.engine.Engine, "after_cursor_execute")  # type: ignore[untyped-decorator]
-    def resumed(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if pragma.match(statement) and connection.in_transaction():
+    def resumed(connection: Any, cursor: Any, *_: Any) -> None:
+        if connection.info.pop(_CUT, False):
             cursor.execute("BEGIN")
+
+
+_CUT = "bootstrapd cut"
+_AT_BEGIN = "bootstrapd at begin"
+
+
+def _in_transaction(connection: Any) -> bool:
+    return bool(connection.connection.driver_connection.in_transaction)
+
+
+def _begin(connection: Any) -> None:
+    """Begin a transaction on a driver's connection to SQLite."""
+    cursor = connection.cursor()
+    waiting = connection.info.pop(_AT_BEGIN, None)
+    if waiting:
+        cursor.execute(waiting)
+    cursor.execute("BEGIN")
+    cursor.close()
 
 
 def _copy_schema(sqlite3: Any, source: str, copy: str) -> None:
@@ -575,23 +716,33 @@ def _failure(worker: Worker | None, error: BaseException) -> dict[str, Any]:
     import traceback
 
     origin = getattr(error, "orig", None)
-    message = " ".join(str(origin or error).split()).rstrip(".") or type(error).__name__
-    if isinstance(error, KeyError):
+    kind = type(error).__name__
+    message = " ".join(str(origin or error).split()).rstrip(".")
+    if not message:
+        message = kind
+    elif isinstance(error, KeyError):
         # Its text is the key alone: a revision, say, that another one names as its parent.
         message = f"there is no {message}"
+    elif type(error).__module__ == "builtins":
+        message = f"{kind}: {message}"
     return {
-        "kind": type(error).__name__,
+        "kind": kind,
         "message": message,
         "sqlstate": getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None),
         "statement": " ".join(str(getattr(error, "statement", "") or "").split())[:500],
-        "revision": worker.revision if worker else None,
-        "autocommit": worker.autocommit if worker else False,
+        "disconnected": bool(getattr(error, "connection_invalidated", False)),
+        "revision": worker.step.revision if worker else None,
+        "autocommit": worker.step.autocommit if worker else False,
         "traceback": "".join(traceback.format_exception(error)),
     }
 
 
 def main() -> None:
     """Answer requests until the parent closes stdin."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    # A terminal sends this to parent and child alike; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(int(sys.argv[1]))
     worker: Worker | None = None
     while True:
@@ -599,7 +750,7 @@ def main() -> None:
         do = request.pop("do")
         try:
             if do == "open":
-                worker = Worker(request, channel)
+                worker = Worker(request, channel, stopping)
                 answer = {}
             else:
                 answer = getattr(worker, do)(**request)
@@ -610,5 +761,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     # The folder of this file is bootstrapd's package: its names must not shadow the app's.
-    sys.path.pop(0)
+    own = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.realpath(path) != own]
     main()
