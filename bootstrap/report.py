@@ -43,7 +43,8 @@ def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
             # The message about the settings names its stage itself.
             place = f"{event.stage}: " * (not event.message.startswith(f"{event.stage}: "))
             line = redact.text(f"{shown} {event.level:<7} {place}{event.message}")
-        out.write(line + "\n")
+        # A bar may be drawn on the last line.
+        out.write((_CLEAR if form == "text" and out.isatty() else "") + line + "\n")
         out.flush()
 
     return write

@@ -50,7 +50,30 @@ def test_at_a_terminal_the_time_of_day_is_enough() -> None:
     terminal = Terminal()
     record = journal.Journal(report.log("text", "info", terminal), clock=lambda: MORNING)
     record.event("planned", "nothing is pending")
-    assert terminal.getvalue() == "08:00:00 info    settings: nothing is pending\n"
+    assert _seen(terminal) == "08:00:00 info    settings: nothing is pending\n"
+
+
+def test_a_line_takes_the_place_of_the_bar_that_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    terminal = Terminal()
+    record = journal.Journal(
+        report.log("text", "info", terminal), report.bar(terminal), clock=lambda: MORNING
+    )
+    record.set(stage="migrate", progress=journal.Progress("revisions", 1, 3, started_s=998.0))
+    record.event("revision_done", "0001 applied")
+    bar = "[##########....................] 1 of 3 revisions, about 4 s left"
+    assert _seen(terminal) == f"08:00:00 info    migrate: 0001 applied\n{bar}"
+    record.set(progress=None)
+    record.event("ready", "done")
+    assert _seen(terminal) == (
+        "08:00:00 info    migrate: 0001 applied\n08:00:00 info    migrate: done\n"
+    )
+
+
+def _seen(terminal: Terminal) -> str:
+    """What a terminal shows: a carriage return and the code after it empty the line."""
+    lines = terminal.getvalue().split("\n")
+    return "\n".join(line.rpartition("\r\x1b[K")[2] for line in lines)
 
 
 def test_a_json_line_has_the_event_and_its_facts(
