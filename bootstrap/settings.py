@@ -117,7 +117,10 @@ class Settings:
         "REDIS_URL", None, "the Redis to wait for", flag="--redis-url", secret=True
     )
     storage: str | None = setting(
-        "BOOTSTRAPD_STORAGE", None, "the kind of database", _choice(*STORAGES)
+        "BOOTSTRAPD_STORAGE",
+        None,
+        "the kind of database: sqlite, postgres or auto",
+        _choice(*STORAGES),
     )
     sqlite_path: str | None = setting(
         "BOOTSTRAPD_SQLITE_PATH", None, "the SQLite file (default: the app's)"
@@ -127,7 +130,9 @@ class Settings:
     postgres_db: str | None = setting("POSTGRES_DB", None, "database on it")
     postgres_user: str | None = setting("POSTGRES_USER", None, "role to log in as")
     postgres_password: str | None = setting("POSTGRES_PASSWORD", None, "its password", secret=True)
-    postgres_ssl: str | None = setting("POSTGRES_SSL", None, "TLS to it", _ssl)
+    postgres_ssl: str | None = setting(
+        "POSTGRES_SSL", None, "TLS to it: true, false or libpq's mode", _ssl
+    )
 
     app: str | None = setting("BOOTSTRAPD_APP", None, "the app to bring up", flag="--app")
     config: str | None = setting(
@@ -143,13 +148,14 @@ class Settings:
     environment: str = setting(
         "BOOTSTRAPD_ENVIRONMENT",
         "development",
-        "production verifies certificates and forbids falling back to SQLite",
+        "development, test or production; production verifies certificates and forbids falling "
+        "back to SQLite",
         _choice("development", "test", "production"),
     )
     log_format: str = setting(
         "BOOTSTRAPD_LOG_FORMAT",
         "text",
-        "form of the log lines",
+        "form of the log lines: text or json",
         _choice("text", "json"),
         flag="--log-format",
     )
@@ -233,8 +239,8 @@ class Settings:
     validate: str = setting(
         "BOOTSTRAPD_VALIDATE",
         "missing",
-        "which difference between models and database stops a start: a missing table or column, "
-        "any, or none",
+        "which difference between models and database stops a start: missing (a table or column), "
+        "any or none",
         _choice("missing", "any", "none"),
     )
 
@@ -678,19 +684,21 @@ class _Reader:
             for part in key.split("."):
                 value = value.get(part) if isinstance(value, dict) else None
             if value is not None:
-                filled = _PLACEHOLDER.sub(
-                    lambda match: self.environ.get(match[1]) or match[2] or "", str(value)
-                )
+                filled = _PLACEHOLDER.sub(self._filled, str(value))
                 if filled:
                     found[name] = (filled, f"{file.path}: {key}")
         # The file names both databases and chooses by its type: the other one is not configured.
-        kind = found.get("BOOTSTRAPD_STORAGE", ("", ""))[0]
+        kind = found.get("BOOTSTRAPD_STORAGE", ("", ""))[0].lower()
         if kind == "sqlite":
             found.pop("DATABASE_URL", None)
         elif kind in ("postgres", "postgresql"):
             found.pop("BOOTSTRAPD_SQLITE_PATH", None)
         for name, pair in found.items():
             self.config_values.setdefault(name, pair)
+
+    def _filled(self, placeholder: re.Match[str]) -> str:
+        found = self._environment(placeholder[1])
+        return found[0] if found else placeholder[2] or ""
 
     # -- the settings -----------------------------------------------------------------------------
 
@@ -741,16 +749,18 @@ class _Reader:
         """The target, the SQLite fallback of storage `auto`, and the direct road past a pooler."""
         if self.app is None:
             return None, None, None
-        lite = targets.sqlite(settings.sqlite_path or self.app.sqlite_path)
+        lite = self._lasting(
+            targets.sqlite(settings.sqlite_path or self.app.sqlite_path), "BOOTSTRAPD_SQLITE_PATH"
+        )
         url = self._url(settings.database_url, "DATABASE_URL")
         direct = self._url(settings.direct_url, "BOOTSTRAPD_DIRECT_URL")
         if direct is not None and not direct.is_postgres:
             source = self.sources["BOOTSTRAPD_DIRECT_URL"]
             self.problems.append(f"{source}: wanted a postgresql URL, found {direct.dialect}")
+        if lite is None or (settings.database_url and url is None):
+            return None, None, None
         storage = settings.storage
-        if settings.database_url:
-            if url is None:
-                return None, None, None
+        if url is not None:
             if (storage == "sqlite" and url.is_postgres) or (
                 storage == "postgres" and not url.is_postgres
             ):
@@ -778,12 +788,16 @@ class _Reader:
         except targets.InvalidURLError as error:
             self.problems.append(f"{source}: {error}")
             return None
-        if parsed.dialect == "sqlite" and parsed.path is None:
-            self.problems.append(
-                f"{source}: an in-memory database ends with the process that made it; wanted a file"
-            )
-            return None
-        return parsed
+        return self._lasting(parsed, name)
+
+    def _lasting(self, found: targets.Target, name: str) -> targets.Target | None:
+        if found.is_postgres or found.path is not None:
+            return found
+        self.problems.append(
+            f"{self.sources.get(name, name)}: an in-memory database ends with the process that "
+            "made it; wanted a file"
+        )
+        return None
 
     def _has_parts(self) -> bool:
         return any(f"POSTGRES_{part.upper()}" in self.sources for part in _PARTS)

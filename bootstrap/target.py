@@ -14,6 +14,7 @@ POOL_OPTIONS = ("pool_size", "max_overflow", "pool_timeout", "pool_recycle", "po
 
 _URI_OPTIONS = ("uri", "mode", "cache", "immutable", "nolock", "psow", "vfs", "modeof")
 _TAIL = re.compile(r"(?P<hosts>[^@/?#]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?", re.DOTALL)
+_OPTION = re.compile(r"[\w.]+=")
 _HOST = re.compile(r"(?P<host>\[[^\[\]@/]+\]|[^:\[\],\s]*)(?::(?P<port>[^:,]*))?")
 
 
@@ -196,7 +197,7 @@ def _sane(tail: re.Match[str]) -> bool:
         all(_HOST.fullmatch(host) and _port(host) is not None for host in tail["hosts"].split(","))
         and "@" not in name
         and bool(name or "dbname=" in query)
-        and all("=" in option for option in query.split("&") if option)
+        and all(_OPTION.match(option) for option in query.split("&") if option)
     )
 
 
