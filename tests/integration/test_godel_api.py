@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bootstrap import engine, target
+from bootstrap import engine, listener, target
 from bootstrap.apps.godel import api, bodies
 from bootstrap.apps.godel.storage import Storage, create_storage
 from bootstrap.client import Client
@@ -41,13 +41,13 @@ PROBLEM = "application/problem+json"
 @contextmanager
 def serving(storage: Storage) -> Iterator[httpx.Client]:
     """The API over this storage in a thread of this process, and a client to it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listening = listener.listen("127.0.0.1:0", "a test", "")
     config = uvicorn.Config(api.application(storage), log_config=None, access_log=False)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        base_url = f"http://{listener.address(listening)}"
         with httpx.Client(base_url=base_url, timeout=60) as client:
             yield client
     finally:
