@@ -6,7 +6,6 @@ from contextlib import closing
 import pytest
 
 from bootstrap import listener
-from bootstrap.errors import SettingsError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -19,11 +18,3 @@ def test_its_connections_send_at_once(host: str) -> None:
             accepted, _ = listening.accept()
             with closing(accepted):
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-def test_a_name_that_is_none() -> None:
-    with pytest.raises(SettingsError) as caught:
-        listener.listen("no-such-host.invalid:80", "a test", "TEST_ADDRESS")
-    assert caught.value.message.startswith("cannot serve a test on no-such-host.invalid:80: ")
-    assert caught.value.message.endswith("; free it, or set TEST_ADDRESS to another host:port")
-    assert caught.value.facts == {"address": "no-such-host.invalid:80"}
