@@ -172,8 +172,8 @@ def interruptible(call: Call, work: Callable[[threading.Event], T]) -> T:
     """Run the work of a verb so that SIGTERM ends it cleanly."""
     from bootstrap import signals
 
-    # Half a second more than a worker gets, so that its end is still seen.
-    grace_s = call.settings.settings.grace_s + 0.5
+    # More than a worker gets, so that there is time to write down how it ended.
+    grace_s = call.settings.settings.grace_s + 2
     return signals.interruptible(
         work,
         grace_s=grace_s,

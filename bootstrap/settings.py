@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from bootstrap import app as apps
 from bootstrap import redact
@@ -17,6 +17,7 @@ from bootstrap import target as targets
 from bootstrap.errors import SettingsError
 
 CONFIG_NAME = "bootstrapd.toml"
+Own = TypeVar("Own")
 STORAGES = ("sqlite", "postgres", "auto")
 # What the five documents call these choices.
 _STORAGE_SYNONYMS = {"postgresql": "postgres", "sqlite3": "sqlite"}
@@ -81,6 +82,13 @@ _count.__doc__ = "a whole number of 0 or more"
 _switch.__doc__ = "true or false"
 _port.__doc__ = "a port number"
 
+_READERS: Mapping[type, Callable[[str], Any]] = {
+    bool: _switch,
+    int: _count,
+    float: _number,
+    str: _text,
+}
+
 
 def setting(
     env: str,
@@ -96,6 +104,11 @@ def setting(
         default=default,
         metadata={"env": env, "what": what, "read": read, "flag": flag, "secret": secret},
     )
+
+
+def own(env: str, default: bool | int | float | str, what: str) -> Any:
+    """One setting of an app's own, read as its default is: a switch, a whole number, text ..."""
+    return setting(env, default, what, _READERS[type(default)])
 
 
 # Comparison and representation are of no use here, and to make them costs each start some time.
@@ -267,7 +280,7 @@ class Settings:
         "BOOTSTRAPD_WATCH_TIMEOUT_S", 3.0, "how long such a look may take", _number
     )
     grace_s: float = setting(
-        "BOOTSTRAPD_GRACE_S", 8.0, "how long a running revision may finish after SIGTERM", _number
+        "BOOTSTRAPD_GRACE_S", 7.0, "how long a running revision may finish after SIGTERM", _number
     )
 
 
@@ -346,6 +359,22 @@ def load_apps(
     declared = reader.declared_apps(reader.open_config())
     reader.finish()
     return {**{name: apps.shipped(name) for name in apps.SHIPPED}, **declared}
+
+
+def load_own(declared: type[Own], environ: Mapping[str, str] | None = None) -> Own:
+    """An app's own settings, beyond those of bootstrapd.
+
+    `declared` is a dataclass whose fields are made by `own`. Raises one SettingsError that lists
+    all problems.
+    """
+    reader = _Reader({}, os.environ if environ is None else environ)
+    values = {
+        spec.name: value
+        for spec in fields(cast(Any, declared))
+        if (value := reader.own(spec.metadata["env"], spec.metadata["read"])) is not None
+    }
+    reader.finish()
+    return declared(**values)
 
 
 def handed_over(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -503,6 +532,17 @@ class _Reader:
         if found:
             return found[0]
         return self.config_values.get(name)
+
+    def own(self, name: str, read: Callable[[str], Any]) -> Any:
+        """The value of a setting that only an app knows; None where it is not set or wrong."""
+        found = self._environment(name)
+        if found is None:
+            return None
+        try:
+            return read(found[0])
+        except ValueError:
+            self.problems.append(f"{found[1]}: wanted {read.__doc__}, found {found[0]!r}")
+            return None
 
     # -- bootstrapd.toml --------------------------------------------------------------------------
 

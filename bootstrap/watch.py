@@ -28,6 +28,10 @@ class Watch:
         self._loaded = loaded
         self._record = record
         self._stop = stop
+        # Kept for good: each prober learns from the refusals that it has seen.
+        self._prober = opening.prober(loaded)
+        redis_url = loaded.settings.redis_url
+        self._redis = probe.Redis(redis_url) if redis_url else None
         self._base: database.Database | None = None
         self._looking: threading.Thread | None = None
 
@@ -54,7 +58,13 @@ class Watch:
         return verdicts[0]
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close all connections, for good."""
+        self._let_go()
+        self._prober.close()
+        if self._redis is not None:
+            self._redis.close()
+
+    def _let_go(self) -> None:
         if self._base is not None:
             self._base.close()
             self._base = None
@@ -74,26 +84,24 @@ class Watch:
                 # A connection from before may have ended with a restart of the server.
                 if not had_connection:
                     raise
-                self.close()
+                self._let_go()
                 return self._verdict(identity, timeout_s)
         except BootstrapdError as error:
             return Verdict(error.message, error.slug)
         except Exception as error:
-            self.close()
+            self._let_go()
             return Verdict(f"{self._place}: {' '.join(str(error).split())}", "timeout")
 
     def _verdict(self, identity: str | None, timeout_s: float) -> Verdict:
-        if self._loaded.settings.redis_url:
-            answer = _probed(probe.Redis(self._loaded.settings.redis_url), timeout_s)
+        if self._redis is not None:
+            answer = self._redis.probe(timeout_s)
             if answer.state != "ready":
                 return Verdict(f"redis: {answer.detail}", _slug(answer))
         if self._base is None:
-            prober = opening.prober(self._loaded)
-            answer = prober.probe(timeout_s)
+            answer = self._prober.probe(timeout_s)
             if answer.state != "ready":
-                prober.close()
                 return Verdict(f"{self._place}: {answer.detail}", _slug(answer))
-            self._base = opening.opened(self._loaded, prober)
+            self._base = opening.opened(self._loaded, self._prober)
         sight = self._base.look()
         if identity is not None and sight.identity != identity:
             found = f"database {sight.identity}" if sight.identity else "one without an identity"
@@ -122,13 +130,6 @@ class Watch:
                 double.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-
-
-def _probed(prober: probe.Prober, timeout_s: float) -> probe.Answer:
-    try:
-        return prober.probe(timeout_s)
-    finally:
-        prober.close()
 
 
 def _slug(answer: probe.Answer) -> str:
