@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from psycopg.abc import PQGen
 from sqlalchemy import event
 
-from bootstrap import target
+from bootstrap import models, target
 from bootstrap.errors import SettingsError
 
 BUSY_TIMEOUT_S = 5.0
@@ -55,6 +55,7 @@ def make(where: target.Target, options: Options) -> sa.Engine:
     }
     # The values of a statement are the users' data: they do not belong in errors and logs.
     pool["hide_parameters"] = True
+    pool["json_serializer"] = models.write_json
     return _postgres(where, options, pool) if where.is_postgres else _sqlite(where, options, pool)
 
 

@@ -1,12 +1,21 @@
-"""What the models of the shipped apps have in common."""
+"""What the models of the shipped apps have in common: names, types, defaults made by the database.
 
+The types give the same Python values on both dialects, and the tests hold that.
+"""
+
+import datetime
+import decimal
 import json
 import math
+import re
 import time
 import uuid
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import functions
 
 # Without fixed names PostgreSQL chooses its own and SQLite none, and no revision could drop them.
 NAMES = {
@@ -16,6 +25,12 @@ NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
+
+
+# jsonb on PostgreSQL, text on SQLite. None is SQL's NULL, never JSON's null.
+JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e\+[0-9]+')
 
 
 class JSONText(sa.types.TypeDecorator[Any]):
@@ -45,6 +60,126 @@ class JSONText(sa.types.TypeDecorator[Any]):
             return value
 
 
+class Time(sa.types.TypeDecorator[datetime.datetime]):
+    """A moment, in Python always aware and in UTC; a value without a zone is a ValueError.
+
+    PostgreSQL has timestamptz, or with `zone=False` a timestamp that is UTC. SQLite has text of one
+    length, so that it sorts by time: 2026-01-31T12:00:00.000000Z. Other ISO forms are read too.
+    """
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def __init__(self, *, zone: bool = True) -> None:
+        super().__init__(timezone=zone)
+        self.zone = zone
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """The type of the column."""
+        on_sqlite = dialect.name == "sqlite"
+        return dialect.type_descriptor(sa.Text() if on_sqlite else sa.DateTime(timezone=self.zone))
+
+    def process_bind_param(
+        self, value: datetime.datetime | None, dialect: sa.Dialect
+    ) -> datetime.datetime | str | None:
+        """The moment as the database keeps it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"wanted a time with a zone, found {value.isoformat()}")
+        moment = value.astimezone(datetime.UTC)
+        if dialect.name == "sqlite":
+            return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+        return moment if self.zone else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, _: sa.Dialect) -> datetime.datetime | None:
+        """The moment in UTC."""
+        if value is None:
+            return None
+        moment: datetime.datetime = (
+            datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+        )
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=datetime.UTC)
+        return moment.astimezone(datetime.UTC)
+
+
+class UUID(sa.types.TypeDecorator[str]):
+    """A UUID, in Python its text in lower case; text that is none is a ValueError.
+
+    PostgreSQL has its own type, SQLite 36 characters.
+    """
+
+    impl = sa.Uuid
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """The type of the column."""
+        on_sqlite = dialect.name == "sqlite"
+        return dialect.type_descriptor(sa.String(36) if on_sqlite else sa.Uuid(as_uuid=False))
+
+    def process_bind_param(self, value: Any, _: sa.Dialect) -> str | None:
+        """Its text in one form."""
+        return None if value is None else str(uuid.UUID(str(value)))
+
+
+class now(functions.FunctionElement[Any]):  # noqa: N801 - it reads as the SQL that it is
+    """The present moment as the default of a `Time` column; `zone` as there."""
+
+    inherit_cache = True
+
+    def __init__(self, *, zone: bool = True) -> None:
+        super().__init__()
+        self.zone = zone
+
+
+class random_uuid(functions.FunctionElement[Any]):  # noqa: N801
+    """A random UUID as the default of a `UUID` column."""
+
+    inherit_cache = True
+
+
+# SQLite counts milliseconds; three zeros give the text the length that `Time` writes.
+SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+
+@compiles(now, "sqlite")
+def _now_on_sqlite(*_: Any, **__: Any) -> str:
+    return f"({SQLITE_NOW})"
+
+
+@compiles(now, "postgresql")
+def _now_on_postgresql(element: now, *_: Any, **__: Any) -> str:
+    return "now()" if element.zone else "timezone('utc', now())"
+
+
+@compiles(random_uuid, "sqlite")
+def _uuid_on_sqlite(*_: Any, **__: Any) -> str:
+    two, variant = "hex(randomblob(2))", "substr('89ab', 1 + (random() & 3), 1)"
+    return (
+        f"(lower(hex(randomblob(4)) || '-' || {two} || '-4' || substr({two}, 2) || '-' || {variant}"
+        f" || substr({two}, 2) || '-' || hex(randomblob(6))))"
+    )
+
+
+@compiles(random_uuid, "postgresql")
+def _uuid_on_postgresql(*_: Any, **__: Any) -> str:
+    return "gen_random_uuid()"
+
+
+def write_json(value: Any) -> str:
+    """JSON as its standard has it, which both databases give back as the same value.
+
+    Raises ValueError for NaN and infinity.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # jsonb keeps decimals: without a fraction, a large float would come back as an integer.
+    return _LARGE_FLOAT.sub(_with_fraction, text) if "e+" in text else text
+
+
 def read_json(text: str | bytes, **hooks: Any) -> Any:
     """Parse JSON as its standard has it: no NaN, no Infinity, no number that overflows to them.
 
@@ -62,6 +197,11 @@ def new_id() -> str:
 def epoch_ms() -> int:
     """Milliseconds since 1970, as JavaScript's Date.now() counts them: 64 bits in a database."""
     return time.time_ns() // 1_000_000
+
+
+def _with_fraction(match: re.Match[str]) -> str:
+    found = match[0]
+    return found if found[0] == '"' else f"{decimal.Decimal(found):f}.0"
 
 
 def _no_number(word: str) -> float:

@@ -1,4 +1,4 @@
-"""The base of the apps' repositories: the rows of one table, by their id."""
+"""The base of the apps' repositories: the rows of one table, by their key."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,19 +12,22 @@ Row = TypeVar("Row", bound=orm.DeclarativeBase)
 
 
 class Repository(Generic[Row]):
-    """The rows of `model`, whose table has the columns `id` and `created_at`.
+    """The rows of `model`, whose table has a key of one column.
 
-    Values go by the names of the table's columns, which `attributes` maps to the model's
-    attributes; an unknown one raises ValueError. Errors of the database are those of the client.
-    Rows that are given out belong to no session.
+    `newest` names the column by which lists come newest first. Values go by the names of the
+    table's columns, which `attributes` maps to the model's attributes; an unknown one raises
+    ValueError. Errors of the database are those of the client. Rows that are given out belong to
+    no session.
     """
 
     model: ClassVar[type[Any]]
+    newest: ClassVar[str] = "created_at"
 
     def __init__(self, client: Client) -> None:
         self.client = client
         mapper = sa.inspect(self.model)
         self.table: sa.Table = mapper.local_table
+        (self.key,) = mapper.primary_key
         self.attributes = {prop.columns[0].name: prop.key for prop in mapper.column_attrs}
 
     def create(self, values: Mapping[str, Any]) -> Row:
@@ -46,7 +49,7 @@ class Repository(Generic[Row]):
 
     def list(self, *, limit: int = 100, offset: int = 0) -> list[Row]:
         """Rows, newest first."""
-        newest = (self.table.c.created_at.desc(), self.table.c.id.desc())
+        newest = (self.table.c[self.newest].desc(), self.key.desc())
         page = sa.select(self.model).order_by(*newest).limit(limit).offset(offset)
         return self.client.read(lambda session: list(session.scalars(page)))
 
@@ -67,7 +70,7 @@ class Repository(Generic[Row]):
 
     def delete(self, id_: str) -> bool:
         """Whether a row went."""
-        return self.client.execute(sa.delete(self.table).where(self.table.c.id == id_)) > 0
+        return self.client.execute(sa.delete(self.table).where(self.key == id_)) > 0
 
     def count(self) -> int:
         """How many rows there are."""
