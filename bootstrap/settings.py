@@ -280,7 +280,7 @@ class Settings:
         "BOOTSTRAPD_WATCH_TIMEOUT_S", 3.0, "how long such a look may take", _number
     )
     grace_s: float = setting(
-        "BOOTSTRAPD_GRACE_S", 8.0, "how long a running revision may finish after SIGTERM", _number
+        "BOOTSTRAPD_GRACE_S", 7.0, "how long a running revision may finish after SIGTERM", _number
     )
 
 
