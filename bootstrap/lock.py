@@ -39,11 +39,12 @@ def held(
         while not base.try_lock():
             waited_s = time.monotonic() - began_s
             if waited_s >= wait_s:
+                holder = base.holder()
                 raise LockError(
                     f"the migration lock of {base.target.identity} was not got in {wait_s:g} s; it "
-                    f"is held by {base.holder()}; wait for that run to end, or end it",
+                    f"is held by {holder}; wait for that run to end, or end it",
                     waited_s=round(waited_s, 1),
-                    holder=base.holder(),
+                    holder=holder,
                 )
             if not told and waited_s >= 1:
                 told = True

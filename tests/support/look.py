@@ -1,0 +1,40 @@
+"""A look into a database of either kind, past all that is under test."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import psycopg
+
+from bootstrap import target
+
+_TABLES = {
+    "postgresql": "select tablename from pg_tables where schemaname = 'public'",
+    "sqlite": "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'",
+}
+
+
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Run one statement, commit, and return its rows if it has any."""
+    where = target.parse(url)
+    if where.path is not None:
+        with closing(sqlite3.connect(where.path)) as file, file:
+            return file.execute(sql).fetchall()
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def tables(url: str) -> set[str]:
+    """The tables of the app and the version table."""
+    return {name for (name,) in query(url, _TABLES[target.parse(url).dialect])}
+
+
+def revisions(url: str) -> list[str]:
+    """The rows of the version table."""
+    return [row for (row,) in query(url, "select version_num from alembic_version order by 1")]
+
+
+def identity(url: str) -> str:
+    """The database as messages name it."""
+    return target.parse(url).identity
