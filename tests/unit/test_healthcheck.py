@@ -175,10 +175,22 @@ def test_where_nothing_listens_the_status_file_counts(load: Load) -> None:
     )
 
 
+def test_the_health_of_another_app_is_not_ours(
+    load: Load, served: str, record: journal.Journal
+) -> None:
+    record.set(app="another")
+    record.ready("another is ready")
+    loaded = load(served)
+    assert healthcheck.check(loaded).source == "none"
+    write_status(loaded)
+    assert healthcheck.check(loaded) == Health(
+        True, "ready", "db:5432/godel is ready at 0003", "file"
+    )
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        http(b'{"status": "pass", "serviceId": "other", "checks": {}}'),
         http(b'{"status": "pass"}'),
         http(b"[]"),
         http(b"<html>welcome</html>"),
@@ -186,7 +198,7 @@ def test_where_nothing_listens_the_status_file_counts(load: Load) -> None:
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"",
     ],
-    ids=["another app", "no app", "no object", "html", "404", "no http", "nothing"],
+    ids=["no app", "no object", "html", "404", "no http", "nothing"],
 )
 def test_where_somebody_else_listens_the_status_file_counts(
     load: Load, stranger: Callable[[bytes | None], str], answer: bytes
