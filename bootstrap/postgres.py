@@ -28,11 +28,16 @@ _NO_MEMBER = (
 
 _VERSIONS = "select array_agg(version_num order by version_num) from"
 
+_SESSION = (
+    "pg_catalog.current_setting('server_version'), pg_catalog.pg_backend_pid(),"
+    " pg_catalog.current_setting('transaction_read_only') = 'on'"
+)
+_OWN = (
+    "(select identity::text from bootstrapd.pin),"
+    " (select array[code, catalog, findings::text] from bootstrapd.proof where app = %(app)s)"
+)
 _PLACES = """
-select pg_catalog.current_setting('server_version'),
-       pg_catalog.pg_backend_pid(),
-       pg_catalog.current_setting('transaction_read_only') = 'on',
-       (select c.oid::regclass::text from pg_catalog.pg_class c
+select (select c.oid::regclass::text from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where c.relname = %(version)s
            and case when %(schema)s::text is null then pg_catalog.pg_table_is_visible(c.oid)
@@ -153,27 +158,32 @@ class Postgres:
         self.connection = connection
         self._app = declared
         self._schema, self._version = database.version_table(declared)
+        self._names = {"schema": self._schema, "version": self._version, "app": declared.name}
+        self._known: tuple[str, bool] | None = None
         self._locked = False
         self._actor = where.user or database.actor()
         self._pid = 0
 
     def look(self) -> database.Sight:
-        """The state now: two queries."""
-        names = {"schema": self._schema, "version": self._version, "app": self._app.name}
-        release, pid, read_only, version_table, ledger = self._row(_PLACES, names)
+        """The state now: one query where version table and ledger are known to be there."""
+        if self._known is not None:
+            try:
+                return self._look(*self._known)
+            except psycopg.errors.SyntaxErrorOrAccessRuleViolation:
+                # Somebody has dropped one of them, or taken away the right to read it.
+                self._known = None
+        version_table, ledger = self._row(_PLACES, self._names)
+        if version_table and ledger:
+            self._known = version_table, ledger
+        return self._look(version_table, ledger)
+
+    def _look(self, version_table: str | None, ledger: bool) -> database.Sight:
         revisions = f"({_VERSIONS} {version_table})" if version_table else "null"
-        own: str = (
-            "(select identity::text from bootstrapd.pin),"
-            " (select array[code, catalog, findings::text] from bootstrapd.proof"
-            " where app = %(app)s)"
-            if ledger
-            else "null, null"
+        release, pid, read_only, found, identity, proof, catalog, tables = self._row(
+            f"select {_SESSION}, {revisions}, {_OWN if ledger else 'null, null'}, digest.*"
+            f" from ({_CATALOG}) as digest",
+            self._names,
         )
-        rows = self._row(
-            f"select {revisions}, {own}, digest.* from ({_CATALOG}) as digest",
-            names,
-        )
-        found, identity, proof, catalog, tables = rows
         # A pooler makes up the process id that it tells its clients.
         pooled = pid != self.connection.info.backend_pid
         if pooled:

@@ -469,6 +469,14 @@ _APP_KEYS = {
 }
 
 
+# What names a database by itself.
+_DATABASE = (
+    "DATABASE_URL",
+    "BOOTSTRAPD_SQLITE_PATH",
+    *(f"POSTGRES_{part.upper()}" for part in _PARTS),
+)
+
+
 class _Reader:
     """Reads names from flags, environment and configuration, and collects the problems."""
 
@@ -733,6 +741,11 @@ class _Reader:
             found.pop("DATABASE_URL", None)
         elif kind in ("postgres", "postgresql"):
             found.pop("BOOTSTRAPD_SQLITE_PATH", None)
+        if self._find("BOOTSTRAPD_STORAGE") is None and any(map(self._find, _DATABASE)):
+            # Whoever names a database elsewhere has chosen, whatever the file's default is.
+            found.pop("BOOTSTRAPD_STORAGE", None)
+            found.pop("BOOTSTRAPD_SQLITE_PATH", None)
+            found.pop("DATABASE_URL", None)
         for name, pair in found.items():
             self.config_values.setdefault(name, pair)
 

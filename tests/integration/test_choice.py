@@ -106,6 +106,12 @@ def test_the_apps_own_file_chooses_with_its_defaults(
     )
     run("run", cwd=tmp_path).expect(0)
     assert (tmp_path / "from-file.db").is_file()
-    env = {"DASH_STORAGE": "postgres", "POSTGRES_URL": database18}
-    result = run("run --json", cwd=tmp_path, env=env).expect(0)
-    assert state(result)["target"] == target.parse(database18).identity
+    # Naming PostgreSQL in the environment is enough: the file's default is only a default.
+    for env in (
+        {"DASH_STORAGE": "postgres", "POSTGRES_URL": database18},
+        {"POSTGRES_URL": database18},
+        {"DATABASE_URL": database18},
+    ):
+        result = run("run --json", cwd=tmp_path, env=env).expect(0)
+        assert state(result)["target"] == target.parse(database18).identity
+    run("run --timeout 0", cwd=tmp_path, env={"POSTGRES_PORT": "1"}).expect(124)
