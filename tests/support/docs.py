@@ -1,0 +1,149 @@
+"""What the README and the runbooks hold: their parts, and the tables that are made from the code.
+
+`python -m tests.support.docs` writes these tables into the README.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bootstrap import app, errors, settings
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+RUNBOOKS = ROOT / "playbooks" / "runbooks"
+SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Verify")
+
+_FENCE = re.compile(
+    r"^(?:<!-- [a-z]+: (?P<name>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_TABLE = re.compile(
+    r"(?P<begin><!-- table: (?P<name>.+?) -->\n)(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL
+)
+_SPAN = re.compile(r"`([^`\n]+)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; a comment above it may give it a name: `<!-- session: sqlite -->`."""
+
+    language: str
+    text: str
+    name: str | None
+
+
+def blocks(markdown: str) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    return [
+        Block(found["language"], found["text"], found["name"])
+        for found in _FENCE.finditer(markdown)
+    ]
+
+
+def block(markdown: str, name: str) -> Block:
+    """The one block of this name."""
+    (found,) = (each for each in blocks(markdown) if each.name == name)
+    return found
+
+
+def prose(markdown: str) -> str:
+    """A page without its fenced blocks."""
+    return _FENCE.sub("", markdown)
+
+
+def spans(markdown: str) -> list[str]:
+    """The pieces of code within the prose."""
+    return _SPAN.findall(prose(markdown))
+
+
+def sections(markdown: str) -> dict[str, str]:
+    """The parts under `## ` headings, in order; what stands above the first is under ""."""
+    parts = re.split(r"^## (.+)$", markdown, flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def scripts(section: str) -> list[str]:
+    """The shell blocks of a section, each to be pasted as a whole."""
+    return [each.text for each in blocks(section) if each.language == "sh"]
+
+
+def tables(markdown: str) -> dict[str, str]:
+    """The tables that are made from the code, by name, as the page has them."""
+    return {found["name"]: found["table"] for found in _TABLE.finditer(markdown)}
+
+
+def settings_table() -> str:
+    """Every setting: its variable, flag, default and meaning."""
+    return _table(
+        ("variable", "flag", "default", "meaning"),
+        (
+            (
+                f"`{spec.metadata['env']}`",
+                f"`{spec.metadata['flag']}`" if spec.metadata["flag"] else "",
+                _default(spec.default),
+                spec.metadata["what"],
+            )
+            for spec in fields(settings.Settings)
+        ),
+    )
+
+
+def aliases_table() -> str:
+    """Every shipped app's own names for settings."""
+    return _table(
+        ("app", "setting", "the app's own names"),
+        (
+            (name, f"`{setting}`", ", ".join(f"`{alias}`" for alias in aliases))
+            for name in app.SHIPPED
+            for setting, aliases in app.shipped(name).aliases.items()
+        ),
+    )
+
+
+def exit_codes_table() -> str:
+    """Every exit code: its meaning and its runbook."""
+    failures = (
+        (str(error.exit_code), str(error.__doc__).strip().rstrip("."), _link(error.slug))
+        for error in errors.ALL
+    )
+    return _table(("exit", "meaning", "runbook"), (("0", "Done, or nothing to do", ""), *failures))
+
+
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "exit codes": exit_codes_table,
+    "settings": settings_table,
+    "aliases": aliases_table,
+}
+
+
+def _link(slug: str) -> str:
+    return f"[{slug}](playbooks/runbooks/{slug}.md)"
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def main() -> None:
+    """Write the generated tables into the README."""
+    page = README.read_text(encoding="utf-8")
+
+    def made(found: re.Match[str]) -> str:
+        return found["begin"] + GENERATED[found["name"]]() + found["end"]
+
+    README.write_text(_TABLE.sub(made, page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
