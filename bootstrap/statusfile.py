@@ -54,6 +54,11 @@ class _Writer:
     def __init__(self, path: Path, record: journal.Journal) -> None:
         self._path = path
         self._record = record
+        self._process = {
+            "pid": os.getpid(),
+            "pid_started": _started(os.getpid()),
+            "host": socket.gethostname(),
+        }
         self._lock = threading.Lock()
         self._written: tuple[str, str] | None = None
         self._written_s = float("-inf")
@@ -83,13 +88,9 @@ class _Writer:
             self._later.cancel()
             self._later = None
         self._written, self._written_s = (status.phase, status.stage), time.monotonic()
-        process = {
-            "pid": os.getpid(),
-            "pid_started": _started(os.getpid()),
-            "host": socket.gethostname(),
-        }
+        document = {**self._process, **report.document(status)}
         try:
-            _replace(self._path, report.dumps({**process, **report.document(status)}) + "\n")
+            _replace(self._path, report.dumps(document) + "\n")
         except OSError as error:
             return error
         self._failing = False
