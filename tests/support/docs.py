@@ -90,6 +90,23 @@ def settings_table() -> str:
     )
 
 
+def apps_table() -> str:
+    """The shipped apps and what they take where nothing is configured."""
+    return _table(
+        ("app", "what it keeps", "SQLite file", "PostgreSQL"),
+        (
+            (
+                name,
+                declared.title,
+                f"`{declared.sqlite_path}`",
+                " ".join(f"`{part}={value}`" for part, value in declared.postgres.items()),
+            )
+            for name in app.SHIPPED
+            for declared in (app.shipped(name),)
+        ),
+    )
+
+
 def aliases_table() -> str:
     """Every shipped app's own names for settings."""
     return _table(
@@ -114,6 +131,7 @@ def exit_codes_table() -> str:
 GENERATED: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
     "settings": settings_table,
+    "apps": apps_table,
     "aliases": aliases_table,
 }
 
