@@ -36,7 +36,7 @@ def serve(loaded: settings.Loaded, record: journal.Journal, stop: threading.Even
                 break
             if error.slug != "migrate" and time.monotonic() - failed_at_s > AGAIN_S:
                 break
-        record.set(phase="starting", reason="trying again")
+        record.set(phase="starting", reason="trying again", slug=None, exit_code=None)
     if outcome is not None:
         _watch(outcome, record, stop)
 
