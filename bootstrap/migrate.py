@@ -311,14 +311,13 @@ class Stage:
         if self._done:
             self._base.done(self._done)
             self._done = []
-        if self._started is not None:
-            self._number()
+        if self._started is not None and self._attempt is None:
+            self._attempt = self._base.begin(self._started)
 
     def _number(self) -> int:
         """The number of the attempt under way, which is recorded now at the latest."""
-        if self._attempt is None:
-            assert self._started is not None
-            self._attempt = self._base.begin(self._started)
+        self._write()
+        assert self._attempt is not None
         return self._attempt
 
     def _end(self, result: str, error: str | None = None) -> None:
