@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SHIPPED = ("godel", "tarsy")
+SHIPPED = ("godel", "agentpane", "tarsy", "dash")
 
 
 @dataclass(frozen=True)

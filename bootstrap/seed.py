@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bootstrap import child, journal, settings
 from bootstrap.errors import SeedError
@@ -38,7 +39,13 @@ def seed(loaded: settings.Loaded, worker: child.Worker, record: journal.Journal)
     if not loaded.app.seeds:
         return Seeded({})
     try:
-        answer = worker.call("seed", seeds=loaded.app.seeds, metadata=loaded.app.metadata)
+        answer = worker.call(
+            "seed",
+            seeds=loaded.app.seeds,
+            metadata=loaded.app.metadata,
+            # What a function takes for the current folder is the user's, not that of `env.py`.
+            folder=str(Path.cwd()),
+        )
     except child.WorkerError as error:
         raise SeedError(
             f"seeding {loaded.target.identity} from {loaded.app.seeds} failed and was rolled back: "

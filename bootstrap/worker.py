@@ -166,15 +166,22 @@ class Worker:
         self._run_env(compare, dont_mutate=True)
         return found
 
-    def seed(self, seeds: str, metadata: str | None) -> dict[str, Any]:
-        """Insert the app's reference rows that are not there; counts a table."""
+    def seed(self, seeds: str, metadata: str | None, folder: str) -> dict[str, Any]:
+        """Insert the app's reference rows that are not there; counts a table.
+
+        Seeds that are a function are called in `folder`.
+        """
         import sqlalchemy as sa
 
         declared = _attribute(seeds)
         engine = sa.create_engine(self._sync_url(), poolclass=sa.pool.NullPool)
         with engine.begin() as connection:
             if callable(declared):
-                return {"seeded": declared(connection) or {}}
+                os.chdir(folder)
+                try:
+                    return {"seeded": declared(connection) or {}}
+                finally:
+                    os.chdir(self.request["project"])
             known = _attribute(metadata) if metadata else None
             return {
                 "seeded": {
