@@ -37,6 +37,8 @@ class Options:
     pool_size: int = 5
     max_overflow: int = 10
     pool_timeout_s: float = 30.0
+    # A connection older than this is replaced by a new one; -1 is never.
+    pool_recycle_s: int = -1
     connect_timeout_s: float = 5.0
     query_timeout_s: float = 30.0
 
@@ -51,6 +53,7 @@ def make(where: target.Target, options: Options) -> sa.Engine:
         "pool_size": options.pool_size,
         "max_overflow": options.max_overflow,
         "pool_timeout": options.pool_timeout_s,
+        "pool_recycle": options.pool_recycle_s,
         **_pool_options(where),
     }
     # The values of a statement are the users' data: they do not belong in errors and logs.

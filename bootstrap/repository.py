@@ -49,7 +49,8 @@ class Repository(Generic[Row]):
 
     def list(self, *, limit: int = 100, offset: int = 0) -> list[Row]:
         """Rows, newest first."""
-        newest = (self.table.c[self.newest].desc(), self.key.desc())
+        # PostgreSQL's own order; SQLite would put what has no time last.
+        newest = (self.table.c[self.newest].desc().nulls_first(), self.key.desc())
         page = sa.select(self.model).order_by(*newest).limit(limit).offset(offset)
         return self.client.read(lambda session: list(session.scalars(page)))
 
