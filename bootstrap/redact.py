@@ -36,9 +36,12 @@ def remember(secret: str | None, *, public: tuple[str, ...] = ()) -> None:
     Not remembered is a value under six characters and one that is part of a `public` name, as where
     the password of user `godel` is `godel`: masking it would garble every other word.
     """
-    if secret and len(secret) >= 6 and not any(secret in name for name in public):
-        escaped = (repr(secret)[1:-1], json.dumps(secret)[1:-1])
-        _known.update({secret, unquote(secret), quote(secret, safe=""), *escaped})
+    if not secret:
+        return
+    escaped = (repr(secret)[1:-1], json.dumps(secret)[1:-1])
+    for form in (secret, unquote(secret), quote(secret, safe=""), *escaped):
+        if len(form) >= 6 and not any(form in name for name in public):
+            _known.add(form)
 
 
 def text(value: str) -> str:
