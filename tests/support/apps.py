@@ -58,8 +58,9 @@ def downgrade(name: str, url: str, revision: str) -> None:
 def catalog(url: str) -> Catalog:
     """All that is there but Alembic's own table: (table, kind, name, definition), sorted.
 
-    SQLite's definitions are those of its catalog without quotes and line breaks: a table that was
-    made anew has others than one that was altered.
+    SQLite's definitions are those of its catalog without quotes and line breaks, a table's
+    constraints in the order of their names: a table that was made anew has others than one that was
+    altered.
     """
     where = target.parse(url)
     if where.path is None:
@@ -84,4 +85,8 @@ def differences(url: str, metadata: sa.MetaData) -> list[Any]:
 
 
 def _plain(definition: str) -> str:
-    return re.sub(r"\s+", " ", definition.replace('"', "")).replace("( ", "(").strip()
+    plain = re.sub(r"\s+", " ", definition.replace('"', "")).replace("( ", "(").strip()
+    if not plain.startswith("CREATE TABLE"):
+        return plain
+    columns, *constraints = plain.removesuffix(")").rstrip().split(", CONSTRAINT ")
+    return ", CONSTRAINT ".join([columns, *sorted(constraints)]) + ")"

@@ -78,9 +78,7 @@ def _any(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> bool:
     return bool(connection.scalar(sa.select(sa.exists().where(condition))))
 
 
-def _insert(
-    connection: sa.Connection, model: type[models.Base], values: Mapping[str, Any]
-) -> str:
+def _insert(connection: sa.Connection, model: type[models.Base], values: Mapping[str, Any]) -> str:
     """The id of the new row."""
     result = connection.execute(sa.insert(model).values(values))
     assert result.inserted_primary_key is not None

@@ -23,13 +23,13 @@ class Project(Base):
     max_concurrent_agents: Mapped[int | None] = mapped_column(server_default="3")
     github_owner: Mapped[str | None]
     github_repo: Mapped[str | None]
+    config_path: Mapped[str | None] = mapped_column(server_default=".claude")
+    created_at: Mapped[Created]
+    updated_at: Mapped[Updated]
     github_installation_id: Mapped[str | None] = mapped_column(
         ForeignKey("github_installations.id")
     )
-    config_path: Mapped[str | None] = mapped_column(server_default=".claude")
     sandbox_config_id: Mapped[str | None] = mapped_column(ForeignKey("sandbox_configs.id"))
-    created_at: Mapped[Created]
-    updated_at: Mapped[Updated]
 
 
 class Setting(Base):

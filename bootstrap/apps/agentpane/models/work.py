@@ -89,9 +89,6 @@ class Task(Base):
     approved_by: Mapped[str | None]
     rejection_count: Mapped[int | None] = mapped_column(server_default="0")
     rejection_reason: Mapped[str | None]
-    model_override: Mapped[str | None]
-    plan_options: Mapped[dict[str, Any] | None]
-    plan: Mapped[str | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Updated]
     started_at: Mapped[datetime | None]
@@ -99,6 +96,9 @@ class Task(Base):
     last_agent_status: Mapped[enums.LastAgentStatus | None] = mapped_column(
         OneOf(enums.LAST_AGENT_STATUS)
     )
+    model_override: Mapped[str | None]
+    plan_options: Mapped[dict[str, Any] | None]
+    plan: Mapped[str | None]
 
 
 class PlanSession(Base):
