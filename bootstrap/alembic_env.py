@@ -8,14 +8,15 @@ import sqlalchemy as sa
 from bootstrap import settings
 
 
-def run(context: Any, metadata: sa.MetaData) -> None:
-    """Run what Alembic was asked for; `context` is `alembic.context`.
+def run(context: Any, metadata: sa.MetaData, **extra: Any) -> None:
+    """Run what Alembic was asked for; `context` is `alembic.context`, whose configure gets `extra`.
 
     The database is the one in the option `sqlalchemy.url`, else that of bootstrapd's settings for
     the app after which the folder of `env.py` is named.
     """
     engine = _engine(context)
     options = {
+        **extra,
         "target_metadata": metadata,
         "render_as_batch": engine.dialect.name == "sqlite",
         "transaction_per_migration": True,

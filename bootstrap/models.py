@@ -27,9 +27,6 @@ NAMES = {
 }
 
 
-# jsonb on PostgreSQL, text on SQLite. None is SQL's NULL, never JSON's null.
-JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-
 _LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e\+[0-9]+')
 
 
@@ -58,6 +55,11 @@ class JSONText(sa.types.TypeDecorator[Any]):
             return read_json(value)
         except (ValueError, RecursionError):
             return value
+
+
+# jsonb on PostgreSQL, text on SQLite: a column of the type JSON would there turn a large number
+# into a float. None is SQL's NULL, never JSON's null.
+JSON = JSONText().with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
 class Time(sa.types.TypeDecorator[datetime.datetime]):
@@ -124,6 +126,65 @@ class UUID(sa.types.TypeDecorator[str]):
     def process_bind_param(self, value: Any, _: sa.Dialect) -> str | None:
         """Its text in one form."""
         return None if value is None else str(uuid.UUID(str(value)))
+
+
+class Exact(sa.types.TypeDecorator[decimal.Decimal]):
+    """A decimal number of `precision` digits, of which `scale` are after the point.
+
+    More places are rounded, half away from zero; a number that does not fit is a ValueError. SQLite
+    keeps a float or an integer, which tells all decimals of up to 15 digits apart.
+    """
+
+    impl = sa.Numeric
+    cache_ok = True
+
+    def __init__(self, precision: int, scale: int) -> None:
+        if precision > 15:
+            raise ValueError(f"wanted at most 15 digits, found {precision}")
+        super().__init__(precision, scale)
+        self.precision = precision
+        self.scale = scale
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """The type of the column."""
+        if dialect.name == "sqlite":
+            return _SQLiteNumeric(self.precision, self.scale)
+        return dialect.type_descriptor(sa.Numeric(self.precision, self.scale))
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> decimal.Decimal | str | None:
+        """The number in its places."""
+        if value is None:
+            return None
+        number = self.fit(value)
+        return str(number) if dialect.name == "sqlite" else number
+
+    def process_result_value(self, value: Any, _: sa.Dialect) -> decimal.Decimal | None:
+        """The number in its places."""
+        return None if value is None else self.fit(value)
+
+    def fit(self, value: decimal.Decimal | float | str) -> decimal.Decimal:
+        """The number as a column of this type holds it; a float stands for its shortest form."""
+        number = decimal.Decimal(str(value))
+        if number.is_finite() and number.adjusted() < self.precision:
+            places = decimal.Decimal(1).scaleb(-self.scale)
+            rounded = number.quantize(places, decimal.ROUND_HALF_UP)
+            if rounded.adjusted() < self.precision - self.scale:
+                # There is no negative zero in a database.
+                return rounded or abs(rounded)
+        raise ValueError(f"{value} does not fit into numeric({self.precision}, {self.scale})")
+
+
+class _SQLiteNumeric(sa.types.UserDefinedType[Any]):
+    """NUMERIC with its digits, without SQLAlchemy's own detour over floats."""
+
+    cache_ok = True
+
+    def __init__(self, precision: int, scale: int) -> None:
+        self.precision = precision
+        self.scale = scale
+
+    def get_col_spec(self, **_: Any) -> str:
+        return f"NUMERIC({self.precision}, {self.scale})"
 
 
 class now(functions.FunctionElement[Any]):  # noqa: N801 - it reads as the SQL that it is

@@ -129,6 +129,10 @@ class Settings:
     redis_url: str | None = setting(
         "REDIS_URL", None, "the Redis to wait for", flag="--redis-url", secret=True
     )
+    redis_host: str | None = setting(
+        "BOOTSTRAPD_REDIS_HOST", None, "the server of the Redis to wait for, without a URL"
+    )
+    redis_port: str | None = setting("BOOTSTRAPD_REDIS_PORT", None, "its port", _port)
     storage: str | None = setting(
         "BOOTSTRAPD_STORAGE",
         None,
@@ -248,6 +252,12 @@ class Settings:
     migrate: bool = setting(
         "BOOTSTRAPD_MIGRATE", True, "apply pending revisions; false waits for others to", _switch
     )
+    enabled: bool = setting(
+        "BOOTSTRAPD_ENABLED",
+        True,
+        "false: the app does without its database; run, serve and wait succeed at once",
+        _switch,
+    )
     seed: bool = setting("BOOTSTRAPD_SEED", True, "insert the app's reference rows", _switch)
     validate: str = setting(
         "BOOTSTRAPD_VALIDATE",
@@ -321,13 +331,17 @@ class Loaded:
 
 
 def load(
-    flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+    flags: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    memory: bool = False,
 ) -> Loaded:
     """Read everything, or raise one SettingsError that lists all problems.
 
-    `flags` maps setting names (the environment's) to the text given on the command line.
+    `flags` maps setting names (the environment's) to the text given on the command line. `memory`
+    allows a SQLite database in memory, which is of use only in the process that makes it.
     """
-    reader = _Reader(flags or {}, os.environ if environ is None else environ)
+    reader = _Reader(flags or {}, os.environ if environ is None else environ, memory=memory)
     config = reader.open_config()
     declared = reader.declared_apps(config)
     app = reader.choose_app(declared)
@@ -480,9 +494,12 @@ _DATABASE = (
 class _Reader:
     """Reads names from flags, environment and configuration, and collects the problems."""
 
-    def __init__(self, flags: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, flags: Mapping[str, str], environ: Mapping[str, str], *, memory: bool = False
+    ) -> None:
         self.flags = flags
         self.environ = environ
+        self.memory = memory
         self.problems: list[str] = []
         self.sources: dict[str, str] = {}
         self.config_values: dict[str, tuple[str, str]] = {}
@@ -770,6 +787,11 @@ class _Reader:
                 self.problems.append(f"{source}: wanted {wanted}, found {text!r}")
                 continue
             self.sources[name] = source
+        if "redis_url" not in read and ("redis_host" in read or "redis_port" in read):
+            host, port = read.get("redis_host", "localhost"), read.get("redis_port", "6379")
+            read["redis_url"] = f"redis://{f'[{host}]' if ':' in host else host}:{port}"
+            part = "HOST" if "redis_host" in read else "PORT"
+            self.sources["REDIS_URL"] = self.sources[f"BOOTSTRAPD_REDIS_{part}"]
         settings = Settings(**read)
         if settings.backoff_factor < 1:
             self._out_of_range("BOOTSTRAPD_BACKOFF_FACTOR", "1 or more", settings.backoff_factor)

@@ -1,0 +1,167 @@
+"""The views and triggers of dash: what the database does by itself, on each dialect."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from bootstrap import models
+
+MONEY = models.Exact(12, 4)
+TRIGGERED = ("swarms", "agents", "sessions", "budgets")
+
+# Nobody creates or compares these as tables.
+_METADATA = sa.MetaData()
+
+SWARM_SUMMARY = sa.Table(
+    "swarm_summary",
+    _METADATA,
+    sa.Column("id", models.UUID),
+    sa.Column("name", sa.String),
+    sa.Column("status", sa.String),
+    sa.Column("created_at", models.Time),
+    sa.Column("config", models.JSON),
+    sa.Column("running_agents", sa.Integer),
+    sa.Column("total_agents", sa.Integer),
+    sa.Column("budget_allocated", MONEY),
+    sa.Column("budget_consumed", MONEY),
+    sa.Column("budget_percentage", models.Exact(15, 2)),
+)
+
+AGENT_ACTIVITY = sa.Table(
+    "agent_activity",
+    _METADATA,
+    sa.Column("id", models.UUID),
+    sa.Column("label", sa.String),
+    sa.Column("status", sa.String),
+    sa.Column("lifecycle_state", sa.String),
+    sa.Column("model", sa.String),
+    sa.Column("task", sa.Text),
+    sa.Column("swarm_id", models.UUID),
+    sa.Column("swarm_name", sa.String),
+    sa.Column("spawned_at", models.Time),
+    sa.Column("completed_at", models.Time),
+    sa.Column("duration_seconds", sa.Float),
+    sa.Column("retry_count", sa.Integer),
+    sa.Column("runtime", sa.Integer),
+)
+
+EVENT_STATS_24H = sa.Table(
+    "event_stats_24h",
+    _METADATA,
+    sa.Column("type", sa.String),
+    sa.Column("event_count", sa.Integer),
+    sa.Column("unique_agents", sa.Integer),
+    sa.Column("unique_swarms", sa.Integer),
+    sa.Column("first_occurrence", models.Time),
+    sa.Column("last_occurrence", models.Time),
+)
+
+# Of several budgets of the scope swarm, a swarm's own goes first, then the oldest: a swarm is one
+# row, whatever its budgets.
+_DEFINITIONS = {
+    "swarm_summary": """
+SELECT
+    s.id, s.name, s.status, s.created_at, s.config,
+    (SELECT count(*) FROM agents a WHERE a.swarm_id = s.id AND a.status = 'running')
+        AS running_agents,
+    (SELECT count(*) FROM agents a WHERE a.swarm_id = s.id) AS total_agents,
+    b.allocated AS budget_allocated,
+    b.consumed AS budget_consumed,
+    CASE WHEN b.allocated > 0 THEN round({consumed} / b.allocated * 100, 2) ELSE 0 END
+        AS budget_percentage
+FROM swarms s
+LEFT JOIN budgets b ON b.id = (
+    SELECT own.id FROM budgets own
+    WHERE own.swarm_id = s.id AND own.scope_type = 'swarm'
+    ORDER BY CASE WHEN own.scope_id = s.id THEN 0 ELSE 1 END, own.created_at, own.id
+    LIMIT 1
+)
+""",
+    "agent_activity": """
+SELECT
+    a.id, a.label, a.status, a.lifecycle_state, a.model, a.task, a.swarm_id,
+    s.name AS swarm_name,
+    a.spawned_at, a.completed_at,
+    {seconds} AS duration_seconds,
+    a.retry_count, a.runtime
+FROM agents a
+LEFT JOIN swarms s ON s.id = a.swarm_id
+""",
+    "event_stats_24h": """
+SELECT
+    type,
+    count(*) AS event_count,
+    count(DISTINCT agent_id) AS unique_agents,
+    count(DISTINCT swarm_id) AS unique_swarms,
+    min("timestamp") AS first_occurrence,
+    max("timestamp") AS last_occurrence
+FROM events
+WHERE "timestamp" > {yesterday}
+GROUP BY type
+""",
+}
+_END = f"COALESCE(a.completed_at, {models.SQLITE_NOW})"
+_PARTS = {
+    "postgresql": {
+        "consumed": "b.consumed",
+        "seconds": "EXTRACT(EPOCH FROM COALESCE(a.completed_at, now()) - a.spawned_at)",
+        "yesterday": "now() - INTERVAL '24 hours'",
+    },
+    "sqlite": {
+        # Of two whole numbers SQLite would make a whole number.
+        "consumed": "CAST(b.consumed AS REAL)",
+        # Its own functions of time know no more than milliseconds, and round them.
+        "seconds": (
+            f"strftime('%s', substr({_END}, 1, 19)) - strftime('%s', substr(a.spawned_at, 1, 19))"
+            f" + (substr({_END}, 20, 7) - substr(a.spawned_at, 20, 7))"
+        ),
+        "yesterday": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-24 hours')",
+    },
+}
+_FUNCTION = """
+CREATE FUNCTION update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.updated_at = now();
+    RETURN NEW;
+END
+$$
+"""
+
+
+def attach(metadata: sa.MetaData) -> None:
+    """Have `metadata.create_all` make them after its tables, and `drop_all` drop them before."""
+    sa.event.listen(metadata, "after_create", _create)
+    sa.event.listen(metadata, "before_drop", _drop)
+
+
+def statements(dialect: str) -> list[str]:
+    """What makes the triggers and views on this dialect."""
+    made = [_FUNCTION.strip()] if dialect == "postgresql" else []
+    made += [
+        f"CREATE TRIGGER update_{table}_updated_at {_body(table, dialect)}" for table in TRIGGERED
+    ]
+    for name, definition in _DEFINITIONS.items():
+        made.append(f"CREATE VIEW {name} AS {definition.strip().format(**_PARTS[dialect])}")
+    return made
+
+
+def _body(table: str, dialect: str) -> str:
+    if dialect == "postgresql":
+        return f"BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION update_updated_at_column()"
+    # A trigger of SQLite cannot change the row on its way. Its own change does not fire it again.
+    return (
+        f"AFTER UPDATE ON {table} FOR EACH ROW BEGIN"
+        f" UPDATE {table} SET updated_at = {models.SQLITE_NOW} WHERE id = NEW.id; END"
+    )
+
+
+def _create(_: sa.MetaData, connection: sa.Connection, **__: Any) -> None:
+    for statement in statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+
+
+def _drop(_: sa.MetaData, connection: sa.Connection, **__: Any) -> None:
+    for name in reversed(_DEFINITIONS):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("DROP FUNCTION IF EXISTS update_updated_at_column() CASCADE")
