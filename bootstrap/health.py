@@ -13,9 +13,7 @@ draft-inadarei-api-health-check-06 (https://datatracker.ietf.org/doc/html/draft-
 """
 
 import asyncio
-import errno
 import math
-import os
 import socket
 import threading
 from collections.abc import Sequence
@@ -26,11 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bootstrap import __version__, checks, journal, metrics, redact, report, settings
-from bootstrap.errors import SettingsError
-
-# A short queue would turn probes away while a migration keeps the interpreter busy.
-BACKLOG = 128
+from bootstrap import __version__, checks, journal, listener, metrics, redact, report
 
 
 def app(record: journal.Journal) -> Starlette:
@@ -133,14 +127,11 @@ class Server:
     @property
     def address(self) -> str:
         """The address that is listened on, with the real port where 0 was asked for."""
-        if self._listener is None:
-            return self._wanted
-        host, port = self._listener.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._wanted if self._listener is None else listener.address(self._listener)
 
     def start(self) -> None:
         """Listen. Raises SettingsError where that cannot be; returns when clients can connect."""
-        self._listener = _listen(self._wanted)
+        self._listener = listener.listen(self._wanted, "health", "BOOTSTRAPD_HEALTH_ADDRESS")
         self._thread = threading.Thread(target=self._serve, name="health", daemon=True)
         self._thread.start()
 
@@ -153,31 +144,8 @@ class Server:
         self._thread.join(drain_s)
         self._server.force_exit = True
         self._thread.join(1.0)
-        self._thread = None
+        self._thread, self._listener = None, None
 
     def _serve(self) -> None:
         assert self._listener is not None
         asyncio.run(self._server.serve(sockets=[self._listener]))
-
-
-def _listen(address: str) -> socket.socket:
-    host, port = settings.host_and_port(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server(
-            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::"
-        )
-    except OSError as error:
-        reason = "the port is taken" if error.errno == errno.EADDRINUSE else _reason(error)
-        raise SettingsError(
-            f"cannot serve health on {address}: {reason}; free it, or set "
-            "BOOTSTRAPD_HEALTH_ADDRESS to another host:port",
-            address=address,
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    # create_server adds words of its own to the system's; the resolver's errors have no errno.
-    if isinstance(error, socket.gaierror) or error.errno is None:
-        return error.strerror or str(error)
-    return os.strerror(error.errno)
