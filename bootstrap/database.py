@@ -156,8 +156,8 @@ class Database(Protocol):
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes that a failed concurrent build left behind, quoted and with their schema."""
 
-    def drop_index(self, name: str) -> None:
-        """Drop one of those."""
+    def drop_index(self, name: str, *, lock_timeout_ms: int) -> bool:
+        """Drop one of those; False where others have held its table for so long."""
 
     def prove(self, app_name: str, proof: Proof, release: str) -> None:
         """Remember what was proven."""

@@ -190,7 +190,9 @@ class Stage:
         With `retry` a revision that was stopped half-way outside a transaction is run again.
         """
         self._end_leftovers()
-        self._clear_half_done(retry=retry)
+        half_done = self._half_done_attempt()
+        if half_done is not None and not retry:
+            raise self._only_a_person_knows(half_done)
         done = self._go(worker, wanted.current, "upgrade", destination, len(wanted.pending))
         self._check_arrived(wanted, done.after)
         return done
@@ -233,7 +235,7 @@ class Stage:
                 if not self._may_retry(error.failure, tries):
                     raise self._failed(direction, error.failure, tries) from error
                 tries += 1
-                self._pause(error.failure, tries)
+                self._tell_retry(error.failure, tries)
             except child.LockLostError as error:
                 raise self._lock_lost() from error
             except child.DiedError as error:
@@ -340,20 +342,30 @@ class Stage:
 
     def _may_retry(self, failure: Mapping[str, Any], tries: int) -> bool:
         passing = failure["sqlstate"] in RETRIED or failure["message"] == "database is locked"
-        return (
-            passing and not failure["autocommit"] and tries < self._loaded.settings.migrate_retries
-        )
+        if not passing or tries >= self._loaded.settings.migrate_retries:
+            return False
+        return not failure["autocommit"] or self._half_done_attempt() is None
 
-    def _pause(self, failure: Mapping[str, Any], tries: int) -> None:
-        sleep_s = min(RETRY_CAP_S, RETRY_FIRST_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-        self._record.event(
+    def _tell_retry(self, failure: Mapping[str, Any], tries: int) -> None:
+        revision = self._title(failure["revision"])
+        self._pause(
             "revision_retried",
-            f"revision {self._title(failure['revision'])} did not get through and was rolled back: "
-            f"{failure['message']}; retry {tries} of {self._loaded.settings.migrate_retries} in "
-            f"{sleep_s:.1f} s",
-            level="warning",
+            f"revision {revision} did not get through and left nothing behind: "
+            f"{failure['message']}",
+            tries,
             revision=failure["revision"],
             sqlstate=failure["sqlstate"],
+        )
+
+    def _pause(self, event: str, message: str, tries: int, **facts: object) -> None:
+        """Sleep before the next try, the longer the more tries there were; say so before."""
+        sleep_s = min(RETRY_CAP_S, RETRY_FIRST_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+        most = self._loaded.settings.migrate_retries
+        self._record.event(
+            event,
+            f"{message}; retry {tries} of {most} in {sleep_s:.1f} s",
+            level="warning",
+            **facts,
         )
         if self._stop.wait(sleep_s):
             raise Terminated(signal.SIGTERM)
@@ -393,8 +405,7 @@ class Stage:
             left = f"; invalid indexes: {', '.join(invalid)}" if invalid else ""
             return MigrationError(
                 f"{what} failed outside a transaction and may be half done: {failure['message']}"
-                f"{left}; {place} is at {current}; look at what it did, mend it, then run: "
-                "bootstrapd migrate",
+                f"{left}; {place} is at {current}; mend the cause, then run: bootstrapd migrate",
                 invalid_indexes=list(invalid),
                 **facts,
             )
@@ -419,38 +430,48 @@ class Stage:
         for attempt in self._base.unfinished():
             self._base.end(attempt.id, "interrupted", "the run was killed")
 
-    def _clear_half_done(self, *, retry: bool) -> None:
-        """Clean up after a revision that was stopped outside its transaction, or stop as well.
+    def _half_done_attempt(self) -> database.Attempt | None:
+        """The latest attempt, if it was stopped outside its transaction and has left something.
 
-        It may run again by itself only if nothing of it is left once the invalid indexes are
-        dropped that it was building. Otherwise only a person can tell how far it came.
+        The invalid indexes that it was building are dropped first: often nothing else is left of
+        it, and then the revision may run again by itself.
         """
         last = self._base.attempts(1)
         if not last or last[0].before is None or last[0].result == "done":
-            return
+            return None
         attempt, before = last[0], json.loads(last[0].before)
         pending = {revision.id for revision in self._known.pending(self._base.current())}
         if attempt.direction != "upgrade" or attempt.revision not in pending:
-            return
+            return None
         left = [name for name in self._base.invalid_indexes() if name not in before["invalid"]]
         for name in left:
-            self._base.drop_index(name)
-            self._record.event(
-                "index_dropped",
-                f"dropped the invalid index {name}, which revision "
-                f"{self._title(attempt.revision)} left behind",
-                level="warning",
-            )
-        if retry or self._base.look().catalog == before["catalog"]:
-            return
-        changed = "the schema" if before["catalog"] else "data"
-        raise MigrationError(
+            self._drop_index(name, attempt.revision)
+        return None if self._base.look().catalog == before["catalog"] else attempt
+
+    def _drop_index(self, name: str, revision: str) -> None:
+        index = f"the invalid index {name}, which revision {self._title(revision)} left behind"
+        limits = self._loaded.settings
+        tries = 0
+        while not self._base.drop_index(name, lock_timeout_ms=limits.lock_timeout_ms):
+            tries += 1
+            if tries > limits.migrate_retries:
+                raise MigrationError(
+                    f"{index}, cannot be dropped while others hold its table; end what stands in "
+                    "the way, then run: bootstrapd migrate",
+                    revision=revision,
+                )
+            self._pause("index_busy", f"{index}, cannot be dropped yet", tries)
+        self._record.event("index_dropped", f"dropped {index}", level="warning")
+
+    def _only_a_person_knows(self, attempt: database.Attempt) -> MigrationError:
+        assert attempt.before is not None
+        changed = "the schema" if json.loads(attempt.before)["catalog"] else "data"
+        return MigrationError(
             f"revision {self._title(attempt.revision)} was stopped outside a transaction at "
-            f"{attempt.started_at} ({attempt.error}) and has changed {changed}; only you can tell "
+            f"{attempt.ended_at} ({attempt.error}) and has changed {changed}; only you can tell "
             "how far it came. Finish it by hand and run: bootstrapd migrate --mark-applied "
             f"{attempt.revision}; or undo it by hand and run: bootstrapd migrate --retry",
             revision=attempt.revision,
-            dropped=left,
         )
 
     def _check_arrived(self, wanted: Plan, after: tuple[str, ...]) -> None:

@@ -432,9 +432,16 @@ class Postgres:
         ).fetchall()
         return [name for (name,) in rows]
 
-    def drop_index(self, name: str) -> None:
-        """Drop it without blocking writers."""
-        self.connection.execute(f"drop index concurrently if exists {name}")
+    def drop_index(self, name: str, *, lock_timeout_ms: int) -> bool:
+        """Drop it without blocking writers, and without waiting for them too long."""
+        self._row("select set_config('lock_timeout', %(ms)s, false)", {"ms": str(lock_timeout_ms)})
+        try:
+            self.connection.execute(f"drop index concurrently if exists {name}")
+        except psycopg.errors.LockNotAvailable:
+            return False
+        finally:
+            self.connection.execute("reset lock_timeout")
+        return True
 
     def prove(self, app_name: str, proof: database.Proof, release: str) -> None:
         """Insert or replace the app's proof."""

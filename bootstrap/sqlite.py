@@ -231,8 +231,9 @@ class Sqlite:
         """SQLite has none."""
         return ()
 
-    def drop_index(self, name: str) -> None:
+    def drop_index(self, name: str, *, lock_timeout_ms: int) -> bool:  # noqa: ARG002
         """Nothing to drop."""
+        return True
 
     def prove(self, app_name: str, proof: database.Proof, release: str) -> None:
         """Insert or replace the app's proof."""

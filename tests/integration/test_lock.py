@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -26,7 +25,6 @@ MakeProject = Callable[..., Project]
 # Makes a table, says that it is under way, and stays there when it runs for the first time.
 SLOW = """
 import pathlib
-import time
 
 op.create_table("half", sa.Column("id", sa.Integer))
 mark = pathlib.Path("under-way")
@@ -51,17 +49,9 @@ def half_way(project: MakeProject, start: Start, either_url: str) -> tuple[Proje
     """A run in the middle of its second revision, and the project."""
     shop = project(revisions=[ONE, SLOW], models=False)
     running = start("run", env={"DATABASE_URL": either_url}, cwd=shop.path)
-    wait_for((shop.path / "under-way").exists, running)
-    wait_for(lambda: under_way(either_url), running)
+    look.until((shop.path / "under-way").exists, running)
+    look.until(lambda: under_way(either_url), running)
     return shop, running
-
-
-def wait_for(happened: Callable[[], object], running: Running, timeout_s: float = 30) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not happened():
-        assert running.poll() is None, running.wait()
-        assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def under_way(url: str) -> list[tuple[object, ...]]:
@@ -249,8 +239,8 @@ def half_way18(project: MakeProject, start: Start, database18: str) -> tuple[Pro
     """The same on PostgreSQL alone."""
     shop = project(revisions=[ONE, SLOW], models=False)
     running = start("run", env={"DATABASE_URL": database18}, cwd=shop.path)
-    wait_for((shop.path / "under-way").exists, running)
-    wait_for(lambda: under_way(database18), running)
+    look.until((shop.path / "under-way").exists, running)
+    look.until(lambda: under_way(database18), running)
     return shop, running
 
 

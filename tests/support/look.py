@@ -1,12 +1,15 @@
 """A look into a database of either kind, past all that is under test."""
 
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import psycopg
 
 from bootstrap import target
+from tests.support.cli import Running
 
 _TABLES = {
     "postgresql": "select tablename from pg_tables where schemaname = 'public'",
@@ -38,3 +41,12 @@ def revisions(url: str) -> list[str]:
 def identity(url: str) -> str:
     """The database as messages name it."""
     return target.parse(url).identity
+
+
+def until(happened: Callable[[], object], running: Running | None = None) -> None:
+    """Return when it has happened; fail when it has not in 30 s, or `running` ends before."""
+    deadline_s = time.monotonic() + 30
+    while not happened():
+        assert running is None or running.poll() is None, running.wait()
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.01)
