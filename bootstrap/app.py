@@ -29,9 +29,11 @@ class App:
 
     `alembic` is an `alembic.ini`, a `pyproject.toml` with `[tool.alembic]`, or a script directory.
     `metadata` and `seeds` are `package.module:attribute`. `aliases` maps a setting name of
-    bootstrapd to the app's own names for it. `postgres` holds the app's defaults for the parts
-    `host`, `port`, `db` and `user`. `python` is the interpreter that has the app's dependencies;
-    None means this one.
+    bootstrapd to the app's own names for it; `FOLDER/file` is the file in the folder that FOLDER
+    names. `accepts` maps a name of the app's own to the only values that the app takes under it.
+    `postgres` holds the app's defaults for the parts `host`, `port`, `db` and `user`; an empty host
+    is none, so that a server must be named. `python` is the interpreter that has the app's
+    dependencies; None means this one.
     """
 
     name: str
@@ -41,6 +43,7 @@ class App:
     seeds: str | None = None
     sqlite: str = ""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    accepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
     config_file: ConfigFile | None = None
     redis: bool = False

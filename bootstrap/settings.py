@@ -140,7 +140,7 @@ class Settings:
         _choice(*STORAGES),
     )
     sqlite_path: str | None = setting(
-        "BOOTSTRAPD_SQLITE_PATH", None, "the SQLite file (default: the app's)"
+        "BOOTSTRAPD_SQLITE_PATH", None, "the SQLite file (default: the app's)", os.path.normpath
     )
     postgres_host: str | None = setting("POSTGRES_HOST", None, "PostgreSQL server")
     postgres_port: str | None = setting("POSTGRES_PORT", None, "its port", _port)
@@ -548,7 +548,7 @@ class _Reader:
         found = [
             pair
             for alias in (name, *self.aliases.get(name, ()))
-            if (pair := self._environment(alias)) is not None
+            if (pair := self._named(alias)) is not None
         ]
         for value, source in found[1:]:
             if not _same(metadata["read"], value, found[0][0]):
@@ -557,6 +557,19 @@ class _Reader:
         if found:
             return found[0]
         return self.config_values.get(name)
+
+    def _named(self, alias: str) -> tuple[str, str] | None:
+        """The value under one name; `FOLDER/file` is a file in the folder that FOLDER names."""
+        name, _, file = alias.partition("/")
+        found = self._environment(name)
+        if found is None:
+            return None
+        value, source = found
+        accepted = self.app.accepts.get(name) if self.app else None
+        if accepted and value not in accepted:
+            self.problems.append(f"{source}: wanted {' or '.join(accepted)}, found {value!r}")
+            return None
+        return os.path.join(value, file) if file else value, source  # noqa: PTH118 - "./" stays
 
     def own(self, name: str, read: Callable[[str], Any]) -> Any:
         """The value of a setting that only an app knows; None where it is not set or wrong."""
@@ -882,8 +895,15 @@ class _Reader:
         default = {"host": "localhost", "port": "5432", "db": self.app.name, "user": self.app.name}
         default |= self.app.postgres
         query = {"sslmode": settings.postgres_ssl} if settings.postgres_ssl else {}
+        host = settings.postgres_host or default["host"]
+        if not host:
+            source = self.sources.get("BOOTSTRAPD_STORAGE", "POSTGRES_HOST")
+            self.problems.append(
+                f"{source}: app {self.app.name} has no PostgreSQL by default; set DATABASE_URL or "
+                "POSTGRES_HOST"
+            )
         return targets.postgres(
-            host=settings.postgres_host or default["host"],
+            host=host,
             port=settings.postgres_port or default["port"],
             name=settings.postgres_db or default["db"],
             user=settings.postgres_user or default["user"],

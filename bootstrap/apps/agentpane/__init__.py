@@ -9,9 +9,10 @@ APP = app.App(
     metadata="bootstrap.apps.agentpane.models:Base.metadata",
     seeds="bootstrap.apps.agentpane.seeds:seed",
     sqlite="./data/agentpane.db",
-    postgres={"db": "agentpane", "user": "agentpane"},
+    postgres={"host": "", "port": "5432", "db": "agentpane", "user": "agentpane"},
     aliases={
         "BOOTSTRAPD_STORAGE": ("DB_MODE",),
-        "BOOTSTRAPD_SQLITE_PATH": ("DB_PATH",),
+        "BOOTSTRAPD_SQLITE_PATH": ("DB_PATH", "SQLITE_DATA_DIR/agentpane.db"),
     },
+    accepts={"DB_MODE": ("sqlite", "postgres")},
 )
