@@ -31,7 +31,8 @@ class Client:
     """One app's pooled road to its database.
 
     Work is tried again, up to `tries` times in all, after a serialization failure, a deadlock or a
-    lost connection. Errors are SQLAlchemy's, with the driver's as their cause.
+    lost connection; the first time after `retry_delay_s`, of which up to half is taken off at
+    random. Errors are SQLAlchemy's, with the driver's as their cause.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Client:
         options: engines.Options | None = None,
         *,
         tries: int = 3,
+        retry_delay_s: float = _FIRST_SLEEP_S,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.target = where
@@ -48,6 +50,7 @@ class Client:
         # could not be waited for.
         self._writing = self.engine.execution_options(**{engines.SQLITE_BEGIN: "IMMEDIATE"})
         self._tries = tries
+        self._retry_delay_s = retry_delay_s
         self._sleep = sleep
 
     def __enter__(self) -> Self:
@@ -107,7 +110,7 @@ class Client:
         return True
 
     def _run(self, work: Callable[[orm.Session], T], engine: sa.Engine, *, keep: bool = True) -> T:
-        give_up_s = time.monotonic() + _RETRY_WITHIN_S
+        give_up_s = time.monotonic() + max(_RETRY_WITHIN_S, self._tries * self._retry_delay_s)
 
         def once() -> T:
             with orm.Session(engine, expire_on_commit=False) as session:
@@ -119,8 +122,8 @@ class Client:
 
         policy = backoff.retrying(
             tries=self._tries,
-            first_s=_FIRST_SLEEP_S,
-            cap_s=_LONGEST_SLEEP_S,
+            first_s=self._retry_delay_s,
+            cap_s=max(_LONGEST_SLEEP_S, self._retry_delay_s),
             retry_on=lambda error: is_passing(error) and time.monotonic() < give_up_s,
             sleep=self._sleep,
         )

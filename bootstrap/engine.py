@@ -3,7 +3,9 @@
 import contextlib
 import math
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,10 @@ class Options:
     pool_timeout_s: float = 30.0
     # A connection older than this is replaced by a new one; -1 is never.
     pool_recycle_s: int = -1
+    # A connection that was idle for so long is ended by PostgreSQL (from 14 on), but for `pool_min`
+    # of them; 0 is never.
+    idle_timeout_s: float = 0.0
+    pool_min: int = 0
     connect_timeout_s: float = 5.0
     query_timeout_s: float = 30.0
 
@@ -73,9 +79,9 @@ def _postgres(where: target.Target, options: Options, pool: dict[str, Any]) -> s
         "prepare_threshold": None,
         **where.conninfo(),
     }
-    engine = sa.create_engine(
-        "postgresql+psycopg://", connect_args=arguments, **{"pool_pre_ping": True, **pool}
-    )
+    # The last connection to come back goes out first: so those that are too many stay idle.
+    pool = {"pool_pre_ping": True, "pool_use_lifo": options.idle_timeout_s > 0, **pool}
+    engine = sa.create_engine("postgresql+psycopg://", connect_args=arguments, **pool)
     # As startup options these would be refused by a pooler.
     session = {
         "TimeZone": "UTC",
@@ -83,6 +89,18 @@ def _postgres(where: target.Target, options: Options, pool: dict[str, Any]) -> s
     }
     given = where.query.get("options", "").lower()
     wanted = [(name, value) for name, value in session.items() if name.lower() not in given]
+    leaving = [*wanted, ("idle_session_timeout", str(math.ceil(options.idle_timeout_s * 1000)))]
+    staying: weakref.WeakSet[Bounded] = weakref.WeakSet()
+    one_at_a_time = threading.Lock()
+
+    def stays(connection: Bounded) -> bool:
+        """Whether a new connection may be idle for ever."""
+        if not options.idle_timeout_s or connection.info.server_version < 140000:
+            return True
+        with one_at_a_time:
+            if sum(not other.closed for other in staying) < options.pool_min:
+                staying.add(connection)
+            return connection in staying
 
     @event.listens_for(engine, "do_connect")
     def connect(_d: object, _r: object, args: Any, keywords: Any) -> Bounded:
@@ -93,7 +111,7 @@ def _postgres(where: target.Target, options: Options, pool: dict[str, Any]) -> s
     @event.listens_for(engine, "connect")
     def connected(connection: Bounded, _: object) -> None:
         connection.autocommit = True
-        for name, value in wanted:
+        for name, value in wanted if stays(connection) else leaving:
             connection.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
         connection.autocommit = False
 

@@ -185,6 +185,30 @@ def test_the_pool_is_sized_by_the_url(database18: str, open_client: Open) -> Non
     client.connect()
 
 
+def test_idle_connections_are_ended_but_for_the_least(
+    database18: str, server18: Server, open_client: Open
+) -> None:
+    client = open_client(
+        database18, application_name="idle", pool_size=5, pool_min=2, idle_timeout_s=0.2
+    )
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'idle'"
+    together = threading.Barrier(5)
+
+    def use(session: orm.Session) -> None:
+        session.execute(sa.text("SELECT 1"))
+        together.wait()
+
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(lambda _: client.read(use), range(5)))
+    deadline_s = time.monotonic() + 30
+    while server18.admin(sessions) != [(2,)]:
+        assert time.monotonic() < deadline_s, server18.admin(sessions)
+        time.sleep(0.05)
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(lambda _: client.read(use), range(5)))
+    assert client.health_check() is True
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
