@@ -1,6 +1,6 @@
 """The 25 tables of agentpane, one set of models for both databases."""
 
-from bootstrap.apps.agentpane.models.base import Base
+from bootstrap.apps.agentpane.models.base import Base, new_id, utc_now
 from bootstrap.apps.agentpane.models.catalog import (
     Marketplace,
     Template,
@@ -55,4 +55,6 @@ __all__ = [
     "TerraformRegistry",
     "Workflow",
     "Worktree",
+    "new_id",
+    "utc_now",
 ]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy import event
+from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, mapped_column
 
 from bootstrap import models
 
@@ -48,6 +49,10 @@ class OneOf(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, _: sa.Dialect) -> str | None:
         """The value, if it is one of those."""
+        return self.checked(value)
+
+    def checked(self, value: str | None) -> str | None:
+        """The value, if it is one of those; raises ValueError otherwise."""
         if value is not None and value not in self.values:
             raise ValueError(f"wanted one of {', '.join(self.values)}, found {value!r}")
         return value
@@ -65,6 +70,21 @@ class Base(DeclarativeBase):
         list[str]: models.JSON,
         list[Any]: models.JSON,
     }
+
+
+@event.listens_for(Base, "attribute_instrument")
+def _check_when_set(_: type[Base], key: str, attribute: QueryableAttribute[Any]) -> None:
+    """Refuse a wrong value where it is set; a statement would wrap the error in one of its own."""
+    kind = getattr(attribute, "type", None)
+    if not isinstance(kind, OneOf):
+        return
+
+    @event.listens_for(attribute, "set")
+    def set_(target: Base, value: str | None, *_: object) -> None:
+        try:
+            kind.checked(value)
+        except ValueError as error:
+            raise ValueError(f"{target.__tablename__}.{key}: {error}") from None
 
 
 _NOW = models.now(zone=False)

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import ForeignKey, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bootstrap import models
 from bootstrap.apps.agentpane.models.base import Base, Created, Id, Updated
 
 
@@ -33,12 +32,12 @@ class Project(Base):
 
 
 class Setting(Base):
-    """A value under a key in dot notation; the value is text on both databases."""
+    """JSON under a key in dot notation, kept as text on both databases."""
 
     __tablename__ = "settings"
 
     key: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[Any] = mapped_column(models.JSONText, nullable=False)
+    value: Mapped[str]
     updated_at: Mapped[Updated]
 
 
