@@ -413,7 +413,7 @@ class Stage:
         mend = "end what stands in its way" if failure["sqlstate"] in RETRIED else "mend it"
         return MigrationError(
             f"{what} failed{after} and was rolled back: {failure['message']}; {place} is at "
-            f"{current}, with {len(self._steps)} revisions {verb} in this run; {mend}, then run: "
+            f"{current}, with {_count(self._steps)} {verb} in this run; {mend}, then run: "
             "bootstrapd migrate",
             **facts,
         )
@@ -529,8 +529,8 @@ def render(worker: child.Worker, wanted: Plan, destination: str, *, version_tabl
     except child.WorkerError as error:
         raise MigrationError(
             "the SQL of the pending revisions cannot be rendered without running them: "
-            f"{error.failure['message']}; a revision that looks at the live database has no "
-            "fixed SQL"
+            f"{error.failure['message']}; revisions that look at the live database, or insert into "
+            "columns without types, have no fixed SQL"
         ) from error
     return str(answer["sql"])
 
@@ -546,6 +546,10 @@ def write_new(
             f"no revision {name!r} of app {loaded.app.name} was written: {error.failure['message']}"
         ) from error
     return tuple(answer["paths"])
+
+
+def _count(ids: Sequence[str]) -> str:
+    return f"{len(ids)} revision{'s' * (len(ids) != 1)}"
 
 
 def _names(ids: Sequence[str]) -> str:

@@ -347,16 +347,7 @@ class Worker:
 
         import sqlalchemy as sa
 
-        statements: list[str] = []
-        # How revisions look around is left out.
-        quiet = re.compile(r"\s*(select|pragma\s+[^=]*$|begin|commit|rollback)\b", re.IGNORECASE)
-
-        @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")
-        def note(_c: Any, _cur: Any, statement: str, parameters: Any, *_: Any) -> None:
-            if not quiet.match(statement):
-                values = f"  -- {parameters!r}" if parameters else ""
-                statements.append(f"{statement.strip()};{values}")
-
+        transcript = Transcript(sa, sqlite3.connect(":memory:"))
         with tempfile.TemporaryDirectory() as folder:
             copy = os.path.join(folder, "plan.db")
             _copy_schema(sqlite3, self.request["path"], copy)
@@ -368,11 +359,11 @@ class Worker:
 
             def steps(rev: Any, _: Any) -> Iterator[Any]:
                 for step in self.script._upgrade_revs(revision, rev):
-                    statements.append(f"\n-- {step}")
+                    transcript.remark(f"Running {step.short_log}")
                     yield step
 
             self._run_env(steps)
-        return "\n".join(statements).strip() + "\n"
+        return transcript.text
 
 
 class Step:
@@ -422,6 +413,62 @@ class Step:
     def _ask(self, event: str) -> None:
         self._channel.send(event=event, revision=self.revision)
         self._channel.receive()
+
+
+class Transcript:
+    """What is run on SQLite in this process, as SQL that could be run by hand."""
+
+    def __init__(self, sa: Any, quoting: Any) -> None:
+        self._lines: list[str] = []
+        self._quoting = quoting
+        engine = sa.engine.Engine
+        sa.event.listen(engine, "begin", lambda connection: self._bound(connection, "BEGIN;"))
+        sa.event.listen(engine, "commit", lambda connection: self._bound(connection, "COMMIT;"))
+        sa.event.listen(engine, "rollback", lambda connection: self._bound(connection, "ROLLBACK;"))
+        sa.event.listen(engine, "before_cursor_execute", self._statement)
+
+    @property
+    def text(self) -> str:
+        """All of it, transactions in which nothing happened left out."""
+        kept: list[str] = []
+        for line in self._lines:
+            if line in ("COMMIT;", "ROLLBACK;") and kept[-1:] == ["BEGIN;"]:
+                kept.pop()
+            else:
+                kept.append(line)
+        return "".join(f"{line}\n\n" for line in kept)
+
+    def remark(self, text: str) -> None:
+        """Add a comment."""
+        self._lines.append(f"-- {text}")
+
+    def _bound(self, connection: Any, line: str) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            self._lines.append(line)
+
+    def _statement(
+        self, connection: Any, _: Any, statement: str, values: Any, _context: Any, many: bool
+    ) -> None:
+        # How revisions look around is left out.
+        if re.match(r"\s*(select\b|pragma\s[^=]*$)", statement, re.IGNORECASE):
+            return
+        lines = [self._filled(statement.strip(), row) for row in (values if many else [values])]
+        if connection.info.get(_CUT):
+            lines = ["COMMIT;", *lines, "BEGIN;"]
+        self._lines += lines
+
+    def _filled(self, statement: str, values: Any) -> str:
+        left = iter(values or ())
+
+        def fill(match: "re.Match[str]") -> str:
+            if match[0] != "?":
+                return match[0]
+            (literal,) = self._quoting.execute("select quote(?)", (next(left),)).fetchone()
+            return str(literal)
+
+        # A question mark in a text, a name or a comment stays what it is.
+        text = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|\?", fill, statement)
+        return text if text.endswith(";") else f"{text};"
 
 
 class Channel:
@@ -596,11 +643,13 @@ def _copy_schema(sqlite3: Any, source: str, copy: str) -> None:
     made = sqlite3.connect(copy, isolation_level=None)
     if os.path.exists(source):
         live = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-        for (statement,) in live.execute(
-            "select sql from sqlite_schema where sql is not null and name not like 'sqlite_%'"
+        for name, statement in live.execute(
+            "select name, sql from sqlite_schema where sql is not null and name not like 'sqlite_%'"
             " order by type = 'table' desc, rowid"
         ):
-            made.execute(statement)
+            # A virtual table brings the tables that it stands on.
+            if not made.execute("select 1 from sqlite_schema where name = ?", (name,)).fetchone():
+                made.execute(statement)
         # The version table is the one thing whose rows matter for what comes next.
         for (table,) in live.execute(
             "select m.name from sqlite_schema m join pragma_table_info(m.name) c"

@@ -25,6 +25,7 @@ MakeProject = Callable[..., Project]
 # Makes a table, says that it is under way, and stays there when it runs for the first time.
 SLOW = """
 import pathlib
+import time
 
 op.create_table("half", sa.Column("id", sa.Integer))
 mark = pathlib.Path("under-way")
