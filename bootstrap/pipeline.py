@@ -49,6 +49,9 @@ class Outcome:
 
 def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Outcome:
     """Take the database from whatever it is to ready, or raise the error that says why not."""
+    if not loaded.settings.enabled:
+        switched_off(loaded, record)
+        return Outcome(loaded, None, ())
     with opening.database(loaded, record, stop, to_write=loaded.settings.migrate) as opened:
         here, base = opened.here, opened.base
         known = migrate.graph(here, record, stop)
@@ -75,6 +78,12 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
     record.set(revisions=outcome.revisions, pending=0, identity=outcome.identity)
     record.ready(f"{here.target.identity} is ready at {at} ({done})", changed=outcome.changed)
     return outcome
+
+
+def switched_off(loaded: settings.Loaded, record: journal.Journal) -> None:
+    """The app does without its database, so it may start."""
+    (source,) = {each.source for each in loaded.values if each.name == "BOOTSTRAPD_ENABLED"}
+    record.ready(f"{loaded.target.identity} is switched off by {source} and left alone")
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ class Repository(Generic[Row]):
 
         return self.client.transaction(work)
 
-    def get(self, id_: str) -> Row | None:
+    def get(self, id_: str | int) -> Row | None:
         """The row with this id."""
         return self.client.read(lambda session: session.get(self.model, id_))
 
@@ -54,7 +54,7 @@ class Repository(Generic[Row]):
         page = sa.select(self.model).order_by(*newest).limit(limit).offset(offset)
         return self.client.read(lambda session: list(session.scalars(page)))
 
-    def update(self, id_: str, values: Mapping[str, Any]) -> Row | None:
+    def update(self, id_: str | int, values: Mapping[str, Any]) -> Row | None:
         """Change these columns and give the row back whole; None where the id is unknown."""
         named = self._named(values)
 
@@ -63,13 +63,15 @@ class Repository(Generic[Row]):
             if row is not None:
                 for name, value in named.items():
                     setattr(row, name, value)
+                    # 0 and false are equal to Python, and not the same in a JSON column.
+                    orm.attributes.flag_modified(row, name)
                 session.flush()
                 session.refresh(row)
             return row
 
         return self.client.transaction(work)
 
-    def delete(self, id_: str) -> bool:
+    def delete(self, id_: str | int) -> bool:
         """Whether a row went."""
         return self.client.execute(sa.delete(self.table).where(self.key == id_)) > 0
 

@@ -37,7 +37,9 @@ def serve(loaded: settings.Loaded, record: journal.Journal, stop: threading.Even
             if error.slug != "migrate" and time.monotonic() - failed_at_s > AGAIN_S:
                 break
         record.set(phase="starting", reason="trying again", slug=None, exit_code=None)
-    if outcome is not None:
+    if not loaded.settings.enabled:
+        stop.wait()
+    elif outcome is not None:
         _watch(outcome, record, stop)
 
 

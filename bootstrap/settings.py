@@ -879,7 +879,7 @@ class _Reader:
         return self._lasting(parsed, name)
 
     def _lasting(self, found: targets.Target, name: str) -> targets.Target | None:
-        if found.is_postgres or found.path is not None:
+        if found.is_postgres or found.path is not None or self.memory:
             return found
         self.problems.append(
             f"{self.sources.get(name, name)}: an in-memory database ends with the process that "

@@ -54,6 +54,9 @@ def wait(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str | None
 ) -> Document:
     """Wait for the servers, and for a revision where one is named."""
+    if not loaded.settings.enabled:
+        pipeline.switched_off(loaded, record)
+        return {"status": report.document(record.status)}
     if revision is None:
         _, waited = opening.await_servers(loaded, record, stop)
     else:

@@ -11,6 +11,7 @@ APP = app.App(
     postgres={"host": "localhost", "port": "5432", "db": "tarsy", "user": "tarsy"},
     aliases={
         "DATABASE_URL": ("HISTORY_DATABASE_URL",),
+        "BOOTSTRAPD_ENABLED": ("HISTORY_ENABLED",),
         "POSTGRES_HOST": ("DATABASE_HOST",),
         "POSTGRES_PORT": ("DATABASE_PORT",),
         "POSTGRES_DB": ("DATABASE_NAME",),

@@ -8,7 +8,6 @@ the program are, also where it always fills them.
 import datetime
 import secrets
 import time
-from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 
@@ -142,7 +141,7 @@ class StageExecution(Base):
 
 
 class LLMInteraction(Base):
-    """One call of a language model. `total_tokens` follows from its two parts."""
+    """One call of a language model. Where both parts are known, `total_tokens` is their sum."""
 
     __tablename__ = "llm_interactions"
     __table_args__ = (
@@ -199,13 +198,9 @@ class LLMInteraction(Base):
         return _word(enums.InteractionType, name, value)
 
     @validates("input_tokens", "output_tokens", "total_tokens")
-    def _count_tokens(self, name: str, value: int | None) -> int | None:
+    def _check_tokens(self, name: str, value: int | None) -> int | None:
         if value is not None and value < 0:
             raise ValueError(f"{name}: wanted 0 or more, found {value}")
-        parts = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
-        if name == "total_tokens":
-            return _sum(parts.values(), value)
-        self.total_tokens = _sum({**parts, name: value}.values(), self.total_tokens)
         return value
 
     @validates("conversation")
@@ -221,9 +216,11 @@ class LLMInteraction(Base):
         return value
 
 
-def _sum(parts: Collection[int | None], otherwise: int | None) -> int | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else otherwise
+@sa.event.listens_for(LLMInteraction, "before_insert")
+@sa.event.listens_for(LLMInteraction, "before_update")
+def _add_up(_m: object, _c: object, call: LLMInteraction) -> None:
+    if call.input_tokens is not None and call.output_tokens is not None:
+        call.total_tokens = call.input_tokens + call.output_tokens
 
 
 class MCPInteraction(Base):
