@@ -6,7 +6,7 @@ in `bootstrapd.toml`.
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SHIPPED = ("godel", "agentpane", "tarsy", "dash")
@@ -32,7 +32,8 @@ class App:
     bootstrapd to the app's own names for it; `FOLDER/file` is the file in the folder that FOLDER
     names. `accepts` maps a name of the app's own to the only values that the app takes under it.
     `postgres` holds the app's defaults for the parts `host`, `port`, `db` and `user`; an empty host
-    is none, so that a server must be named. `python` is the interpreter that has the app's
+    is none, so that a server must be named. `test_db` is the name of the database, and of its
+    SQLite file, where the environment is `test`. `python` is the interpreter that has the app's
     dependencies; None means this one.
     """
 
@@ -45,6 +46,7 @@ class App:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
+    test_db: str = ""
     config_file: ConfigFile | None = None
     redis: bool = False
     python: str | None = None
@@ -55,6 +57,14 @@ class App:
     def sqlite_path(self) -> str:
         """Where the app's SQLite file is when nothing says otherwise."""
         return self.sqlite or f"./{self.name}.db"
+
+    @property
+    def in_test(self) -> "App":
+        """The same app with its test database, if it has one."""
+        if not self.test_db:
+            return self
+        postgres = {**self.postgres, "db": self.test_db}
+        return replace(self, postgres=postgres, sqlite=f"./{self.test_db}.db")
 
     @property
     def project(self) -> Path:

@@ -837,6 +837,8 @@ class _Reader:
         """The target, the SQLite fallback of storage `auto`, and the direct road past a pooler."""
         if self.app is None:
             return None, None, None
+        if settings.environment == "test":
+            self.app = self.app.in_test
         lite = self._lasting(
             targets.sqlite(settings.sqlite_path or self.app.sqlite_path), "BOOTSTRAPD_SQLITE_PATH"
         )

@@ -9,6 +9,7 @@ APP = app.App(
     metadata="bootstrap.apps.dash.models:Base.metadata",
     sqlite="./dash.db",
     postgres={"host": "localhost", "port": "5432", "db": "dash", "user": "dash"},
+    test_db="dash_test",
     aliases={
         "BOOTSTRAPD_REDIS_HOST": ("REDIS_HOST",),
         "BOOTSTRAPD_REDIS_PORT": ("REDIS_PORT",),
