@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-SHIPPED = ("godel", "agentpane", "tarsy", "dash")
+SHIPPED = ("godel", "agentpane", "tarsy", "business_os", "dash")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """An app that does without its database starts at once, and its database is left alone."""
 
+import signal
+import time
 from collections.abc import Callable
 from urllib.request import urlopen
 
@@ -40,9 +42,7 @@ def test_serve_says_ready_and_watches_nothing(start: Callable[..., Running]) -> 
     running.wait_for("left alone")
     with urlopen(f"http://{address}/readyz") as answer:
         assert answer.status == 200
-    import signal
-    import time
-
+    # Ten looks at the database, if there were any.
     time.sleep(1)
     with urlopen(f"http://{address}/readyz") as answer:
         assert answer.status == 200

@@ -216,30 +216,6 @@ def test_a_file_that_has_lost_its_cascades_keeps_no_orphans(opened: History) -> 
         assert opened.client.query(f"SELECT * FROM {table}") == []
 
 
-def test_sessions_that_nobody_works_on_are_failed(opened: History) -> None:
-    now_us = models.epoch_us()
-    minute_us = 60_000_000
-    for id_, status, heard_us in (
-        ("silent", "in_progress", now_us - 31 * minute_us),
-        ("busy", "in_progress", now_us - 29 * minute_us),
-        ("paused", "paused", now_us - 31 * minute_us),
-    ):
-        opened.sessions.create(
-            {
-                "session_id": id_,
-                "agent_type": "a",
-                "status": status,
-                "last_interaction_at": heard_us,
-            }
-        )
-    assert opened.sessions.fail_orphans(30 * minute_us) == 1
-    failed = opened.sessions.get("silent")
-    assert failed is not None
-    assert (failed.status, failed.error_message) == ("failed", "nobody works on it any more")
-    assert failed.completed_at_us is not None
-    assert failed.completed_at_us >= now_us
-
-
 # -- the command ---------------------------------------------------------------------------------
 
 

@@ -32,9 +32,6 @@ class Settings:
     event_retention_hours: int = settings.own(
         "EVENT_RETENTION_HOURS", 24, "hours for which events are kept"
     )
-    orphaned_minutes: int = settings.own(
-        "ORPHANED_SESSION_TIMEOUT_MINUTES", 30, "silence after which a session is given up"
-    )
     pool_size: int = settings.own("POSTGRES_POOL_SIZE", 5, "connections that are kept")
     max_overflow: int = settings.own("POSTGRES_MAX_OVERFLOW", 10, "connections above these")
     pool_timeout_s: int = settings.own(

@@ -50,22 +50,6 @@ class Sessions(Repository[models.AlertSession]):
             changes.setdefault("completed_at_us", models.epoch_us())
         return self.update(session_id, changes)
 
-    def fail_orphans(self, silent_for_us: int) -> int:
-        """Fail the sessions in progress that were silent for so long; returns how many."""
-        now_us = models.epoch_us()
-        columns = self.table.c
-        heard = sa.func.coalesce(columns.last_interaction_at, columns.started_at_us)
-        return self.client.execute(
-            sa.update(self.table)
-            .where(columns.status == enums.SessionStatus.IN_PROGRESS)
-            .where(heard < now_us - silent_for_us)
-            .values(
-                status=enums.SessionStatus.FAILED.value,
-                completed_at_us=now_us,
-                error_message="nobody works on it any more",
-            )
-        )
-
     def delete(self, id_: str | int) -> bool:
         """Whether a session went, with all that belongs to it."""
         gone = self.client.transaction(lambda session: delete_sessions(session, [str(id_)]))
