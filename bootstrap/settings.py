@@ -859,7 +859,7 @@ class _Reader:
                 self._disagree(
                     "DATABASE_URL", url.identity, "BOOTSTRAPD_SQLITE_PATH", lite.identity
                 )
-            chosen = url
+            chosen = _with_tls(url, settings.postgres_ssl)
         elif storage != "sqlite" and (self._has_parts() or storage):
             chosen = self._from_parts(settings)
         else:
@@ -953,6 +953,14 @@ def _same(read: Callable[[str], Any], one: str, other: str) -> bool:
         return bool(read(one) == read(other))
     except ValueError:
         return one == other
+
+
+def _with_tls(url: targets.Target, mode: str | None) -> targets.Target:
+    """The URL's target with the TLS that the settings demand, unless the URL says a mode itself."""
+    demanded = mode not in (None, "disable", "allow", "prefer")
+    if not (demanded and url.is_postgres) or "sslmode" in url.query:
+        return url
+    return replace(url, query={**url.query, "sslmode": str(mode)})
 
 
 def _verified(chosen: targets.Target) -> targets.Target:
