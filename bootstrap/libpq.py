@@ -1,27 +1,50 @@
-"""libpq with a deadline, and with the SQLSTATE of a login that failed.
+"""PostgreSQL's own client library, spoken to directly: connections with a deadline, and plain SQL.
 
-psycopg's own `connect` waits 2 s a host at least, knows no time limit for the first query, and its
-error says nothing but the server's text, in the server's language.
+Every start of a container pays for this module, and mostly it asks two questions. psycopg takes
+five times as long to import as this takes to connect; its `connect` waits 2 s a host at least,
+knows no time limit for the first query, and its error has no SQLSTATE. The library is the one that
+comes with psycopg's binary wheel, else the system's. See https://www.postgresql.org/docs/18/libpq.html
 """
 
-import os
+import ctypes
+import json
 import re
-import selectors
+import select
+import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import conninfo, pq
+from bootstrap.errors import SettingsError
 
-_ERROR_CODE = re.compile(rb'\tErrorResponse\t.*? C "(\w{5})"')
+_BAD = 1
+_POLL_FAILED, _POLL_READING, _POLL_WRITING, _POLL_OK = 0, 1, 2, 3
+_STARTED = 2
+_EMPTY_QUERY, _COMMAND_OK, _TUPLES_OK = 0, 1, 2
+_VERBOSE = 2
+_SQLSTATE, _PRIMARY, _DETAIL = (ord(letter) for letter in "CMD")
 
-Row = tuple[str | None, ...]
+# With verbose errors the code stands between the severity, in any language, and the text.
+_CODE = re.compile(r"(?P<severity>\S+:  )(?P<code>[0-9A-Z]{5}): ")
+_LOCATION = re.compile(r"^LOCATION:  .*\n?", re.MULTILINE)
+# What else than text comes back, by the object id of its type (pg_type.dat).
+_READERS: Mapping[int, Callable[[str], Any]] = {
+    16: lambda text: text == "t",
+    20: int,
+    21: int,
+    23: int,
+    26: int,
+    114: json.loads,
+    3802: json.loads,
+}
+
+Row = tuple[Any, ...]
 
 
 class Error(Exception):
-    """No connection, or no answer: libpq's message, and the server's SQLSTATE where it is known."""
+    """No connection, or no result: libpq's message, and the server's SQLSTATE if it has one."""
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
@@ -39,116 +62,277 @@ class SilentError(Error):
         self.accepted = accepted
 
 
-def places(params: Mapping[str, str]) -> list[dict[str, Any]]:
+class Connection:
+    """One session, in autocommit mode; for one thread at a time."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle: int | None = handle
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed here or is known to be broken."""
+        return self._handle is None or _pq().PQstatus(self._handle) == _BAD
+
+    @property
+    def backend_pid(self) -> int:
+        """The server process, as the server - or a pooler - said at the login."""
+        return int(_pq().PQbackendPID(self._handle))
+
+    @property
+    def server_version(self) -> int:
+        """180004 is 18.4."""
+        return int(_pq().PQserverVersion(self._handle))
+
+    def fileno(self) -> int:
+        """The socket."""
+        return int(_pq().PQsocket(self._handle))
+
+    def execute(self, query: str, *values: object, deadline_s: float | None = None) -> list[Row]:
+        """The rows of a query, whose `$1` and so on are `values`; by a monotonic deadline if given.
+
+        Without values it may be several statements; the last one's rows count then. Booleans,
+        integers and JSON come as such, all else as text. Raises Error; SilentError leaves the
+        connection of no use.
+        """
+        if self._handle is None:
+            raise Error("the connection is closed")
+        pq = _pq()
+        if values:
+            texts = [_sent(value) for value in values]
+            array = (ctypes.c_char_p * len(texts))(*texts)
+            sent = pq.PQsendQueryParams(
+                self._handle, query.encode(), len(texts), None, array, None, None, 0
+            )
+        else:
+            sent = pq.PQsendQuery(self._handle, query.encode())
+        if not sent:
+            raise self._error()
+        self._flush(deadline_s)
+        rows: list[Row] = []
+        failure: Error | None = None
+        while (result := self._result(deadline_s)) is not None:
+            try:
+                status = pq.PQresultStatus(result)
+                if status == _TUPLES_OK:
+                    rows = _rows(result)
+                elif status not in (_COMMAND_OK, _EMPTY_QUERY):
+                    failure = _failed(result)
+            finally:
+                pq.PQclear(result)
+        if failure is not None:
+            raise failure
+        return rows
+
+    def close(self) -> None:
+        """End the session."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            _pq().PQfinish(handle)
+
+    def _flush(self, deadline_s: float | None) -> None:
+        while (left := _pq().PQflush(self._handle)) == 1:
+            self._await(_POLL_WRITING, deadline_s)
+        if left:
+            raise self._error()
+
+    def _result(self, deadline_s: float | None) -> int | None:
+        while _pq().PQisBusy(self._handle):
+            self._await(_POLL_READING, deadline_s)
+            if not _pq().PQconsumeInput(self._handle):
+                raise self._error()
+        result: int | None = _pq().PQgetResult(self._handle)
+        return result
+
+    def _await(self, direction: int, deadline_s: float | None) -> None:
+        if not _ready(self.fileno(), direction, deadline_s):
+            raise SilentError(accepted=True)
+
+    def _error(self) -> Error:
+        return _login_error(self._handle)
+
+
+def connect(params: Mapping[str, str], deadline_s: float) -> Connection:
+    """A connection to the one address in `params`, libpq's keywords, by a monotonic deadline.
+
+    Raises Error, with its SQLSTATE where the server refused the login, and SilentError.
+    """
+    pq = _pq()
+    words = {"client_encoding": "UTF8", **params}
+    keys = (ctypes.c_char_p * (len(words) + 1))(*(word.encode() for word in words), None)
+    texts = (ctypes.c_char_p * (len(words) + 1))(*(text.encode() for text in words.values()), None)
+    handle = pq.PQconnectStartParams(keys, texts, 0)
+    try:
+        pq.PQsetNoticeProcessor(handle, _QUIET, None)
+        pq.PQsetErrorVerbosity(handle, _VERBOSE)
+        _log_in(handle, deadline_s)
+        pq.PQsetnonblocking(handle, 1)
+    except BaseException:
+        pq.PQfinish(handle)
+        raise
+    return Connection(handle)
+
+
+def places(params: Mapping[str, str]) -> list[dict[str, str]]:
     """`params` once for each address of each host, in the order to try; may block in the resolver.
 
     Raises Error where no host has an address.
     """
-    try:
-        return conninfo.conninfo_attempts(dict(params))
-    except psycopg.Error as error:
-        raise Error(str(error)) from None
-
-
-def connect(
-    params: Mapping[str, Any], deadline_s: float, *, traced: bool = False
-) -> "psycopg.Connection[tuple[Any, ...]]":
-    """A connection in autocommit mode to the one address in `params`, by a monotonic deadline.
-
-    A `traced` login that the server refuses raises Error with its SQLSTATE: on Linux always, with a
-    libpq older than 18 only from the password on. Tracing leaks about a kilobyte, since psycopg
-    never closes the stream that it makes for it.
-    """
-    try:
-        keywords = conninfo.make_conninfo(**params)
-    except psycopg.Error as error:
-        raise Error(str(error)) from None
-    pgconn = pq.PGconn.connect_start(keywords.encode())
-    try:
-        if traced and sys.platform == "linux":
-            _log_in_traced(pgconn, deadline_s)
-        else:
-            _log_in(pgconn, deadline_s)
-    except BaseException:
-        pgconn.finish()
-        raise
-    pgconn.nonblocking = 1
-    connection = psycopg.Connection(pgconn)
-    connection.autocommit = True
-    return connection
-
-
-def ask(connection: "psycopg.Connection[Any]", query: str, deadline_s: float) -> Row:
-    """The first row of a query's result as text, by a monotonic deadline.
-
-    Raises Error; the connection is of no use then.
-    """
-    pgconn = connection.pgconn
-    try:
-        pgconn.send_query(query.encode())
-        while pgconn.flush():
-            _await(pgconn.socket, selectors.EVENT_WRITE, deadline_s)
-        result = None
-        while True:
-            while pgconn.is_busy():
-                _await(pgconn.socket, selectors.EVENT_READ, deadline_s)
-                pgconn.consume_input()
-            following = pgconn.get_result()
-            if following is None:
-                break
-            result = following
-    except TimeoutError:
-        raise SilentError(accepted=True) from None
-    except psycopg.OperationalError as error:
-        raise Error(str(error)) from None
-    if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-        code = result.error_field(pq.DiagnosticField.SQLSTATE) if result else None
-        message = result.get_error_message() if result else pgconn.get_error_message()
-        raise Error(message, code.decode() if code else None)
-    values = (result.get_value(0, column) for column in range(result.nfields))
-    return tuple(None if value is None else value.decode() for value in values)
-
-
-def _log_in_traced(pgconn: pq.abc.PGconn, deadline_s: float) -> None:
-    # The trace shows the password where the server asks for it in plain: memory only.
-    with os.fdopen(os.memfd_create("libpq"), "rb") as trace:
+    hosts = params.get("host", "").split(",")
+    ports = params.get("port", "").split(",")
+    ports += ports[-1:] * (len(hosts) - len(ports))
+    found: list[dict[str, str]] = []
+    failure: Error | None = None
+    for host, port in zip(hosts, ports, strict=False):
+        here = {**params, "host": host, "port": port}
+        here = {key: value for key, value in here.items() if value}
+        if not host or host.startswith(("/", "@")) or "hostaddr" in params:
+            # A socket, or what libpq finds in its own environment.
+            found.append(here)
+            continue
         try:
-            _log_in(pgconn, deadline_s, trace.fileno())
-        except Error as error:
-            pgconn.untrace()
-            trace.seek(0)
-            codes = _ERROR_CODE.findall(trace.read())
-            error.sqlstate = codes[-1].decode() if codes else None
-            raise
-        finally:
-            pgconn.untrace()
+            known = socket.getaddrinfo(host, port or 5432, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failure = Error(f"failed to resolve host {host!r}: {error}")
+            continue
+        found += [{**here, "hostaddr": str(address[0])} for *_, address in known]
+    if not found and failure is not None:
+        raise failure
+    return found
 
 
-def _log_in(pgconn: pq.abc.PGconn, deadline_s: float, trace: int | None = None) -> None:
-    events = {
-        pq.PollingStatus.READING: selectors.EVENT_READ,
-        pq.PollingStatus.WRITING: selectors.EVENT_WRITE,
-    }
-    while pgconn.status != pq.ConnStatus.BAD:
-        status = pgconn.connect_poll()
-        if status == pq.PollingStatus.OK:
+def identifier(*names: str) -> str:
+    """Names quoted for SQL, joined by dots."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _log_in(handle: int, deadline_s: float) -> None:
+    pq = _pq()
+    while pq.PQstatus(handle) != _BAD:
+        state = pq.PQconnectPoll(handle)
+        if state == _POLL_OK:
             return
-        if status == pq.PollingStatus.FAILED:
+        if state == _POLL_FAILED:
             break
-        accepted = pgconn.status != pq.ConnStatus.STARTED
-        if accepted and trace is not None:
-            # Where nobody is there is nothing to trace, and nothing leaks.
-            pgconn.trace(trace)
-            trace = None
+        accepted = pq.PQstatus(handle) != _STARTED
+        if not _ready(pq.PQsocket(handle), state, deadline_s):
+            raise SilentError(accepted)
+    raise _login_error(handle)
+
+
+def _login_error(handle: int | None) -> Error:
+    message = _LOCATION.sub("", _pq().PQerrorMessage(handle).decode(errors="replace")).rstrip()
+    codes = [match["code"] for match in _CODE.finditer(message)]
+    return Error(_CODE.sub(r"\g<severity>", message), codes[-1] if codes else None)
+
+
+def _failed(result: int) -> Error:
+    def field(code: int) -> str:
+        text: bytes | None = _pq().PQresultErrorField(result, code)
+        return text.decode(errors="replace") if text else ""
+
+    message = field(_PRIMARY) or _pq().PQresultErrorMessage(result).decode(errors="replace").strip()
+    detail = field(_DETAIL)
+    return Error(f"{message} ({detail})" if detail else message, field(_SQLSTATE) or None)
+
+
+def _rows(result: int) -> list[Row]:
+    pq = _pq()
+    columns = range(pq.PQnfields(result))
+    readers = [_READERS.get(pq.PQftype(result, column), str) for column in columns]
+    return [
+        tuple(
+            None
+            if pq.PQgetisnull(result, row, column)
+            else readers[column](pq.PQgetvalue(result, row, column).decode(errors="replace"))
+            for column in columns
+        )
+        for row in range(pq.PQntuples(result))
+    ]
+
+
+def _sent(value: object) -> bytes | None:
+    if value is None:
+        return None
+    return str(value).lower().encode() if isinstance(value, bool) else str(value).encode()
+
+
+def _ready(descriptor: int, direction: int, deadline_s: float | None) -> bool:
+    """Wait until the socket can be read from or written to; False when time is up."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN if direction == _POLL_READING else select.POLLOUT)
+    if deadline_s is None:
+        return bool(poll.poll())
+    return bool(poll.poll(max(deadline_s - time.monotonic(), 0) * 1000))
+
+
+# -- the library ----------------------------------------------------------------------------------
+
+_Handle, _Text, _Int = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+_NoticeProcessor = ctypes.CFUNCTYPE(None, _Handle, _Text)
+# Notices would go to stderr. The object must outlive every connection.
+_QUIET = _NoticeProcessor(lambda *_: None)
+_SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
+    "PQbackendPID": (_Int, (_Handle,)),
+    "PQclear": (None, (_Handle,)),
+    "PQconnectPoll": (_Int, (_Handle,)),
+    "PQconnectStartParams": (_Handle, (ctypes.POINTER(_Text), ctypes.POINTER(_Text), _Int)),
+    "PQconsumeInput": (_Int, (_Handle,)),
+    "PQerrorMessage": (_Text, (_Handle,)),
+    "PQfinish": (None, (_Handle,)),
+    "PQflush": (_Int, (_Handle,)),
+    "PQftype": (ctypes.c_uint, (_Handle, _Int)),
+    "PQgetResult": (_Handle, (_Handle,)),
+    "PQgetisnull": (_Int, (_Handle, _Int, _Int)),
+    "PQgetvalue": (_Text, (_Handle, _Int, _Int)),
+    "PQisBusy": (_Int, (_Handle,)),
+    "PQnfields": (_Int, (_Handle,)),
+    "PQntuples": (_Int, (_Handle,)),
+    "PQresultErrorField": (_Text, (_Handle, _Int)),
+    "PQresultErrorMessage": (_Text, (_Handle,)),
+    "PQresultStatus": (_Int, (_Handle,)),
+    "PQsendQuery": (_Int, (_Handle, _Text)),
+    "PQsendQueryParams": (
+        _Int,
+        (_Handle, _Text, _Int, _Handle, ctypes.POINTER(_Text), _Handle, _Handle, _Int),
+    ),
+    "PQserverVersion": (_Int, (_Handle,)),
+    "PQsetErrorVerbosity": (_Int, (_Handle, _Int)),
+    "PQsetNoticeProcessor": (_Handle, (_Handle, _NoticeProcessor, _Handle)),
+    "PQsetnonblocking": (_Int, (_Handle, _Int)),
+    "PQsocket": (_Int, (_Handle,)),
+    "PQstatus": (_Int, (_Handle,)),
+}
+
+_loaded: ctypes.CDLL | None = None
+
+
+def _pq() -> ctypes.CDLL:
+    global _loaded
+    if _loaded is None:
+        _loaded = _load()
+    return _loaded
+
+
+def _load() -> ctypes.CDLL:
+    for path in [*_bundled(), "libpq.so.5"]:
         try:
-            _await(pgconn.socket, events[pq.PollingStatus(status)], deadline_s)
-        except TimeoutError:
-            raise SilentError(accepted) from None
-    raise Error(pgconn.get_error_message())
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+        return library
+    raise SettingsError(
+        "cannot reach PostgreSQL: there is no libpq, neither psycopg's nor the system's; "
+        "install psycopg[binary], or libpq5"
+    )
 
 
-def _await(descriptor: int, event: int, deadline_s: float) -> None:
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, event)
-        if not selector.select(max(deadline_s - time.monotonic(), 0)):
-            raise TimeoutError
+def _bundled() -> list[Path]:
+    """The library inside psycopg's binary wheel, whose name has a digest in it."""
+    for folder in sys.path:
+        found = sorted(Path(folder, "psycopg_binary.libs").glob("libpq-*.so*"))
+        if found:
+            return found
+    return []

@@ -244,7 +244,7 @@ def _database_errors(base: databases.Database, record: journal.Journal) -> Itera
         yield
     except base.errors as error:
         reason = " ".join(str(error).split())
-        if type(error).__name__ == "InsufficientPrivilege":
+        if getattr(error, "sqlstate", None) == "42501":
             reason += (
                 "; bootstrapd keeps its record in a schema of its own: CREATE SCHEMA bootstrapd "
                 "AUTHORIZATION the role that migrates"

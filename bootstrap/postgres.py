@@ -1,4 +1,4 @@
-"""A PostgreSQL database as the stages see it, over one psycopg connection in autocommit mode."""
+"""A PostgreSQL database as the stages see it, over one connection in autocommit mode."""
 
 import hashlib
 import json
@@ -6,12 +6,9 @@ import select
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from bootstrap import app, database, target
+from bootstrap import app, database, libpq, target
 
 SCHEMA = "bootstrapd"
 # One key a database: advisory locks are already separate for each of them.
@@ -19,6 +16,8 @@ LOCK_KEY = int.from_bytes(
     hashlib.sha256(b"bootstrapd migration lock").digest()[:8], "big", signed=True
 )
 WORKER_NAME = "bootstrapd migrate"
+SECOND_LOGIN_S = 5.0
+UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE = "42P01", "42501", "55P03"
 
 _OWN_SCHEMAS = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'bootstrapd')"
 _NO_MEMBER = (
@@ -26,7 +25,7 @@ _NO_MEMBER = (
     " and d.objid = c.oid and d.deptype = 'e')"
 )
 
-_VERSIONS = "select array_agg(version_num order by version_num) from"
+_VERSIONS = "select json_agg(version_num order by version_num) from"
 
 _SESSION = (
     "pg_catalog.current_setting('server_version'), pg_catalog.pg_backend_pid(),"
@@ -34,14 +33,14 @@ _SESSION = (
 )
 _OWN = (
     "(select identity::text from bootstrapd.pin),"
-    " (select array[code, catalog, findings::text] from bootstrapd.proof where app = %(app)s)"
+    " (select json_build_array(code, catalog, findings) from bootstrapd.proof where app = $1)"
 )
 _PLACES = """
 select (select c.oid::regclass::text from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-         where c.relname = %(version)s
-           and case when %(schema)s::text is null then pg_catalog.pg_table_is_visible(c.oid)
-                    else n.nspname = %(schema)s end),
+         where c.relname = $1
+           and case when $2::text is null then pg_catalog.pg_table_is_visible(c.oid)
+                    else n.nspname = $2 end),
        (select pg_catalog.count(*) from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'bootstrapd' and c.relname in ('pin', 'proof')
@@ -91,7 +90,7 @@ line as (
 )
 select coalesce(pg_catalog.md5(pg_catalog.string_agg(text, chr(10) order by text)), 'empty'),
        (select pg_catalog.count(*) from c
-         where relkind in ('r', 'p', 'f') and relname <> %(version)s)
+         where relkind in ('r', 'p', 'f') and relname <> $2)
   from line
 """
 
@@ -132,12 +131,16 @@ grant select on bootstrapd.pin, bootstrapd.proof to public;
 """
 
 _TABLES = _LEDGER.count("create table")
-_INSERT = (
-    "insert into bootstrapd.attempt"
-    " (app, run, direction, revision, actor, host, release, started_at, ended_at, result) values"
-    " (%(app)s, %(run)s, %(direction)s, %(revision)s, %(actor)s, %(host)s, %(release)s,"
-    " to_timestamp(%(started_at)s), to_timestamp(%(ended_at)s), %(result)s)"
-)
+_INSERT = """
+insert into bootstrapd.attempt
+  (app, run, direction, revision, actor, host, release, started_at, ended_at, result)
+select app, run, direction, revision, actor, host, release,
+       to_timestamp(started_at), to_timestamp(ended_at), result
+  from json_to_recordset($1::json) as entry (
+    app text, run text, direction text, revision text, actor text, host text, release text,
+    started_at double precision, ended_at double precision, result text)
+returning id
+"""
 _ATTEMPT = (
     "select id, run, direction, revision, actor, host, release,"
     " to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
@@ -149,16 +152,15 @@ _ATTEMPT = (
 class Postgres:
     """One database over one connection, which is at the same time the holder of the lock."""
 
-    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    errors: tuple[type[Exception], ...] = (libpq.Error,)
 
     def __init__(
-        self, connection: "psycopg.Connection[Any]", where: target.Target, declared: app.App
+        self, connection: libpq.Connection, where: target.Target, declared: app.App
     ) -> None:
         self.target = where
         self.connection = connection
         self._app = declared
         self._schema, self._version = database.version_table(declared)
-        self._names = {"schema": self._schema, "version": self._version, "app": declared.name}
         self._known: tuple[str, bool] | None = None
         self._locked = False
         self._actor = where.user or database.actor()
@@ -169,10 +171,12 @@ class Postgres:
         if self._known is not None:
             try:
                 return self._look(*self._known)
-            except psycopg.errors.SyntaxErrorOrAccessRuleViolation:
-                # Somebody has dropped one of them, or taken away the right to read it.
+            except libpq.Error as error:
+                # Class 42: somebody has dropped one of them, or taken away the right to read it.
+                if not (error.sqlstate or "").startswith("42"):
+                    raise
                 self._known = None
-        version_table, ledger = self._row(_PLACES, self._names)
+        version_table, ledger = self._row(_PLACES, self._version, self._schema)
         if version_table and ledger:
             self._known = version_table, ledger
         return self._look(version_table, ledger)
@@ -180,32 +184,31 @@ class Postgres:
     def _look(self, version_table: str | None, ledger: bool) -> database.Sight:
         revisions = f"({_VERSIONS} {version_table})" if version_table else "null"
         release, pid, read_only, found, identity, proof, catalog, tables = self._row(
-            f"select {_SESSION}, {revisions}, {_OWN if ledger else 'null, null'}, digest.*"
+            f"select {_SESSION}, {revisions}, {_OWN if ledger else '$1::text, null'}, digest.*"
             f" from ({_CATALOG}) as digest",
-            self._names,
+            self._app.name if ledger else None,
+            self._version,
         )
-        # A pooler makes up the process id that it tells its clients.
-        pooled = pid != self.connection.info.backend_pid
-        if pooled:
-            self.connection.prepare_threshold = None
         return database.Sight(
             revisions=tuple(found or ()) if version_table else None,
             tables=tables,
             catalog=catalog,
             identity=identity,
-            proof=database.Proof(proof[0], proof[1], int(proof[2])) if proof else None,
+            proof=database.Proof(*proof) if proof else None,
             version=release,
             read_only=read_only,
-            pooled=pooled,
+            # A pooler makes up the process id that it tells its clients.
+            pooled=pid != self.connection.backend_pid,
         )
 
     def current(self) -> tuple[str, ...]:
         """The rows of the version table; none where it is not there."""
-        table = sql.Identifier(*filter(None, (self._schema, self._version)))
-        query = sql.SQL("{} {}").format(sql.SQL(_VERSIONS), table).as_string()
+        table = libpq.identifier(*filter(None, (self._schema, self._version)))
         try:
-            return tuple(self._row(query)[0] or ())
-        except psycopg.errors.UndefinedTable:
+            return tuple(self._row(f"{_VERSIONS} {table}")[0] or ())
+        except libpq.Error as error:
+            if error.sqlstate != UNDEFINED_TABLE:
+                raise
             return ()
 
     def close(self) -> None:
@@ -222,17 +225,16 @@ class Postgres:
         """
         # A pooler makes up the process id that the connection itself was told.
         self._locked, self._pid = self._row(
-            "select pg_catalog.pg_try_advisory_lock(%(key)s), pg_catalog.pg_backend_pid()",
-            {"key": LOCK_KEY},
+            "select pg_catalog.pg_try_advisory_lock($1), pg_catalog.pg_backend_pid()", LOCK_KEY
         )
         return self._locked
 
     def lock_is_free(self) -> bool:
         """Whether nobody holds the lock: many may share it for an instant."""
         (free,) = self._row(
-            "select case when pg_catalog.pg_try_advisory_lock_shared(%(key)s)"
-            " then pg_catalog.pg_advisory_unlock_shared(%(key)s) else false end",
-            {"key": LOCK_KEY},
+            "select case when pg_catalog.pg_try_advisory_lock_shared($1)"
+            " then pg_catalog.pg_advisory_unlock_shared($1) else false end",
+            LOCK_KEY,
         )
         return bool(free)
 
@@ -240,28 +242,26 @@ class Postgres:
         """Give the lock back and say whether it was still ours."""
         self._locked = False
         try:
-            (released,) = self._row(
-                "select pg_catalog.pg_advisory_unlock(%(key)s)", {"key": LOCK_KEY}
-            )
-        except psycopg.OperationalError:
+            (released,) = self._row("select pg_catalog.pg_advisory_unlock($1)", LOCK_KEY)
+        except libpq.Error:
             return False
         return bool(released)
 
     def holder(self) -> str:
         """The session that holds the lock: process, application, client and age."""
-        row = self.connection.execute(
+        rows = self.connection.execute(
             "select a.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), a.usename,"
             " coalesce(host(a.client_addr), 'a local socket'),"
             " extract(epoch from clock_timestamp() - a.backend_start)::int"
             " from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)"
-            " where l.locktype = 'advisory' and l.granted and l.classid = %(classid)s::oid"
-            " and l.objid = %(objid)s::oid and l.database ="
+            " where l.locktype = 'advisory' and l.granted and l.classid = $1"
+            " and l.objid = $2 and l.database ="
             " (select oid from pg_catalog.pg_database where datname = current_database())",
-            _key_halves(),
-        ).fetchone()
-        if row is None:
+            *_key_halves().values(),
+        )
+        if not rows:
             return "nobody any more"
-        pid, name, user, client, age_s = row
+        pid, name, user, client, age_s = rows[0]
         # To another role the server tells no more than that.
         rest = "" if age_s is None else f", from {client}, connected for {age_s} s"
         return f"process {pid} ({name}, user {user}{rest})"
@@ -285,7 +285,7 @@ class Postgres:
             return False
         try:
             self.connection.execute("select")
-        except psycopg.Error:
+        except libpq.Error:
             return True
         return False
 
@@ -299,9 +299,9 @@ class Postgres:
         while time.monotonic() < deadline_s:
             ended = self.connection.execute(
                 "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity"
-                " where datname = current_database() and application_name like %s",
-                [f"{WORKER_NAME} %"],
-            ).fetchall()
+                " where datname = current_database() and application_name like $1",
+                f"{WORKER_NAME} %",
+            )
             if not ended:
                 break
             count = max(count, len(ended))
@@ -313,16 +313,19 @@ class Postgres:
 
         That is what transaction mode means; in session mode each client keeps its own.
         """
-        with psycopg.connect(**cast(Any, self.target.conninfo()), autocommit=True) as other:
-            other.prepare_threshold = None
+        place, *_ = libpq.places(self.target.conninfo())
+        other = libpq.connect(place, time.monotonic() + SECOND_LOGIN_S)
+        try:
             seen = set()
             for _ in range(3):
                 mine = self._row("select pg_catalog.pg_backend_pid()")
-                theirs = other.execute("select pg_catalog.pg_backend_pid()").fetchone()
+                theirs = other.execute("select pg_catalog.pg_backend_pid()")[0]
                 if mine == theirs:
                     return True
                 seen.add(mine)
             return len(seen) > 1
+        finally:
+            other.close()
 
     # -- the ledger -------------------------------------------------------------------------------
 
@@ -341,7 +344,7 @@ class Postgres:
             self.connection.execute(_LEDGER)
         except BaseException as error:
             self.connection.execute("rollback")
-            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            if isinstance(error, libpq.Error) and error.sqlstate == INSUFFICIENT_PRIVILEGE:
                 return False
             raise
         self.connection.execute("commit")
@@ -358,19 +361,16 @@ class Postgres:
 
     def begin(self, attempt: database.Started) -> int:
         """Insert a running attempt."""
-        (number,) = self._row(f"{_INSERT} returning id", self._values(attempt))
+        (number,) = self._row(_INSERT, json.dumps([self._values(attempt)]))
         return int(number)
 
     def done(self, attempts: Sequence[tuple[database.Started, float]]) -> None:
         """Insert finished attempts, all at once."""
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                _INSERT,
-                [
-                    {**self._values(attempt), "ended_at": ended_at, "result": "done"}
-                    for attempt, ended_at in attempts
-                ],
-            )
+        entries = [
+            {**self._values(attempt), "ended_at": ended_at, "result": "done"}
+            for attempt, ended_at in attempts
+        ]
+        self.connection.execute(_INSERT, json.dumps(entries))
 
     def _values(self, attempt: database.Started) -> dict[str, Any]:
         return {
@@ -386,24 +386,27 @@ class Postgres:
         """Mark an attempt that cannot be rolled back, and keep what the schema was before it."""
         before = {"catalog": self.look().catalog, "invalid": list(self.invalid_indexes())}
         self.connection.execute(
-            "update bootstrapd.attempt set transactional = false, before = %s where id = %s",
-            [json.dumps(before), attempt],
+            "update bootstrapd.attempt set transactional = false, before = $1 where id = $2",
+            json.dumps(before),
+            attempt,
         )
 
     def not_comparable(self, attempt: int) -> None:
         """Forget the digest of the schema."""
         self.connection.execute(
             "update bootstrapd.attempt set before = jsonb_set(before::jsonb, '{catalog}', 'null')"
-            " where id = %s",
-            [attempt],
+            " where id = $1",
+            attempt,
         )
 
     def end(self, attempt: int, result: str, error: str | None = None) -> None:
         """Write result, error and time."""
         self.connection.execute(
-            "update bootstrapd.attempt set result = %s, error = %s, ended_at = clock_timestamp()"
-            " where id = %s",
-            [result, error, attempt],
+            "update bootstrapd.attempt set result = $1, error = $2, ended_at = clock_timestamp()"
+            " where id = $3",
+            result,
+            error,
+            attempt,
         )
 
     def unfinished(self) -> Sequence[database.Attempt]:
@@ -420,7 +423,7 @@ class Postgres:
         )
         if not readable:
             return ()
-        return self._attempts("where app = %s order by id desc limit %s", self._app.name, limit)
+        return self._attempts("where app = $1 order by id desc limit $2", self._app.name, limit)
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes with indisvalid off, of tables that are not partitioned."""
@@ -428,16 +431,18 @@ class Postgres:
             "select c.oid::regclass::text from pg_catalog.pg_index i"
             " join pg_catalog.pg_class c on c.oid = i.indexrelid and c.relkind = 'i'"
             f" join pg_catalog.pg_namespace n on n.oid = c.relnamespace and {_OWN_SCHEMAS}"
-            " where not i.indisvalid order by 1",
-        ).fetchall()
+            " where not i.indisvalid order by 1"
+        )
         return [name for (name,) in rows]
 
     def drop_index(self, name: str, *, lock_timeout_ms: int) -> bool:
         """Drop it without blocking writers, and without waiting for them too long."""
-        self._row("select set_config('lock_timeout', %(ms)s, false)", {"ms": str(lock_timeout_ms)})
+        self._row("select set_config('lock_timeout', $1, false)", lock_timeout_ms)
         try:
             self.connection.execute(f"drop index concurrently if exists {name}")
-        except psycopg.errors.LockNotAvailable:
+        except libpq.Error as error:
+            if error.sqlstate != LOCK_NOT_AVAILABLE:
+                raise
             return False
         finally:
             self.connection.execute("reset lock_timeout")
@@ -447,26 +452,23 @@ class Postgres:
         """Insert or replace the app's proof."""
         self.connection.execute(
             "insert into bootstrapd.proof (app, code, catalog, findings, release)"
-            " values (%(app)s, %(code)s, %(catalog)s, %(findings)s, %(release)s)"
+            " values ($1, $2, $3, $4, $5)"
             " on conflict (app) do update set code = excluded.code, catalog = excluded.catalog,"
             " findings = excluded.findings, release = excluded.release, proven_at = now()",
-            {
-                "app": app_name,
-                "code": proof.code,
-                "catalog": proof.catalog,
-                "findings": proof.findings,
-                "release": release,
-            },
+            app_name,
+            proof.code,
+            proof.catalog,
+            proof.findings,
+            release,
         )
 
     def _attempts(self, tail: str, *values: object) -> Sequence[database.Attempt]:
-        rows = self.connection.execute(_ATTEMPT + tail, values).fetchall()
+        rows = self.connection.execute(_ATTEMPT + tail, *values)
         return [database.Attempt(*row) for row in rows]
 
-    def _row(self, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
-        row = self.connection.execute(query, values).fetchone()
-        assert row is not None
-        return tuple(row)
+    def _row(self, query: str, *values: object) -> libpq.Row:
+        (row,) = self.connection.execute(query, *values)
+        return row
 
 
 def session(settings: Any, run: str, *, under_lock: bool) -> dict[str, str]:

@@ -11,8 +11,6 @@ from bootstrap.errors import SettingsError
 from bootstrap.target import Target
 
 if TYPE_CHECKING:
-    import psycopg
-
     from bootstrap import libpq
 
 _BY_SQLSTATE: Mapping[str, ErrorClass] = {
@@ -64,8 +62,6 @@ _FAILED = re.compile(r"^connection to server .*? failed: (.*)$", re.MULTILINE)
 _SEVERITY = re.compile(r"^\S+:  ")
 _DETAIL = re.compile(r"^DETAIL:  (.*?)\.?$", re.MULTILINE)
 _UNUSABLE = re.compile(r"could not match|invalid .*(?:value|option)")
-# Enough for every kind of refusal; each costs a kilobyte for good.
-_TRACES = 64
 
 _ROUND_TRIP = (
     "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"
@@ -87,7 +83,7 @@ class Postgres:
     ) -> None:
         self.identity = target.identity
         self.setting = setting
-        self.connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self.connection: libpq.Connection | None = None
         self._user = target.user
         self._require_primary = require_primary
         self._params = {
@@ -97,9 +93,6 @@ class Postgres:
             "keepalives_count": "3",
             **target.conninfo(),
         }
-        self._sqlstates: dict[str, str | None] = {}
-        self._curious = True
-        self._traces_left = _TRACES
         self._closed = False
 
     def probe(self, timeout_s: float) -> Answer:
@@ -142,9 +135,9 @@ class Postgres:
         # The rest is for finding out who it is that takes connections and says nothing.
         deadline_s = time.monotonic() + share_s * 0.9
         try:
-            connection = self._connect(place, deadline_s)
+            connection = libpq.connect(place, deadline_s)
             try:
-                recovery, read_only = libpq.ask(connection, _ROUND_TRIP, deadline_s)
+                ((recovery, read_only),) = connection.execute(_ROUND_TRIP, deadline_s=deadline_s)
             except BaseException:
                 connection.close()
                 raise
@@ -154,41 +147,19 @@ class Postgres:
             return answer("timeout", f"{error} in {share_s:.1f} s")
         except libpq.Error as error:
             return self._failed(error)
-        if recovery == "t" and self._require_primary:
+        if recovery and self._require_primary:
             connection.close()
             return answer("standby", "it is a standby, and a primary is required")
         ready = answer(
             "none",
-            in_recovery=recovery == "t",
+            in_recovery=recovery,
             read_only=read_only == "on",
-            server_version=connection.info.server_version,
+            server_version=connection.server_version,
         )
         self.connection = connection
         if self._closed:
             self._let_go()
         return ready
-
-    def _connect(
-        self, place: Mapping[str, Any], deadline_s: float
-    ) -> "psycopg.Connection[tuple[Any, ...]]":
-        """Log in; an Error has its SQLSTATE where this or an earlier login told it."""
-        from bootstrap import libpq
-
-        traced = self._curious and self._traces_left > 0
-        try:
-            connection = libpq.connect(place, deadline_s, traced=traced)
-        except libpq.Error as error:
-            self._curious = True
-            if not _SEVERITY.match(_cause(error.message)):
-                raise
-            if traced:
-                self._traces_left -= 1
-                self._sqlstates[error.message] = error.sqlstate
-            error.sqlstate = self._sqlstates.get(error.message)
-            raise
-        # The next login will hardly be refused.
-        self._curious = False
-        return connection
 
     def _failed(self, error: "libpq.Error") -> Answer:
         cause = _SEVERITY.sub("", _cause(error.message))
