@@ -1,15 +1,23 @@
 """The migrate stage: what is pending, and applying it, one revision and transaction at a time."""
 
-import json
 import random
 import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from bootstrap import __version__, child, database, journal, revisions, settings
+from bootstrap import (
+    attempts,
+    child,
+    database,
+    failures,
+    halfdone,
+    journal,
+    revisions,
+    settings,
+)
 from bootstrap.errors import (
     AheadError,
     DriftError,
@@ -19,16 +27,16 @@ from bootstrap.errors import (
 )
 from bootstrap.journal import Progress
 
-# lock_not_available, deadlock_detected, serialization_failure: the revision was rolled back whole
-# and may succeed at another moment. Nothing else becomes better by trying again.
-RETRIED = frozenset({"55P03", "40P01", "40001"})
 RETRY_FIRST_S = 0.5
 RETRY_CAP_S = 10.0
-# Quick revisions are recorded together; a killed run forgets at most those of so many seconds.
-WRITE_EVERY_S = 0.5
 # With more revisions than this, progress once a second says more than a line for each.
 LISTED = 30
-_DONE = {"upgrade": "applied", "downgrade": "taken back", "stamp": "marked as applied"}
+Direction = Literal["upgrade", "downgrade", "stamp"]
+_DONE: Mapping[Direction, str] = {
+    "upgrade": "applied",
+    "downgrade": "taken back",
+    "stamp": "marked as applied",
+}
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,11 @@ class Plan:
     def message(self) -> str:
         """The state in one sentence."""
         if not self.pending:
-            return f"schema is at {_names(self.current) or 'base'}, nothing is pending"
-        at = f"schema is at {_names(self.current)}" if self.current else "schema is empty"
-        return f"{at}, this release wants {_names(self.heads)}: {len(self.pending)} pending"
+            return f"schema is at {failures.listed(self.current)}, nothing is pending"
+        at = f"schema is at {failures.listed(self.current)}" if self.current else "schema is empty"
+        return (
+            f"{at}, this release wants {failures.listed(self.heads)}: {len(self.pending)} pending"
+        )
 
     def up_to(self, known: revisions.Graph, destination: str) -> "Plan":
         """The same plan, going no further than `destination`."""
@@ -106,9 +116,9 @@ def plan(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight)
     unknown = known.unknown(sight.current)
     if unknown:
         raise AheadError(
-            f"{place} is at {_names(unknown)}, which this release of {loaded.app.name} does not "
-            f"have (its newest is {_names(known.heads)}); start the release that brought it, or "
-            "restore the backup from before",
+            f"{place} is at {failures.listed(unknown)}, which this release of {loaded.app.name} "
+            f"does not have (its newest is {failures.listed(known.heads)}); start the release that "
+            "brought it, or restore the backup from before",
             unknown=list(unknown),
             heads=list(known.heads),
         )
@@ -116,7 +126,7 @@ def plan(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight)
     if forks:
         raise MigrationError(
             f"the revisions of {loaded.app.name} have {len(forks)} heads that fork from one "
-            f"parent: {_names(forks)}; join them: alembic merge -m join {' '.join(forks)}",
+            f"parent: {failures.listed(forks)}; join them: alembic merge -m join {' '.join(forks)}",
             heads=list(forks),
         )
     if not sight.current and sight.tables and sight.identity is None:
@@ -151,13 +161,16 @@ def check_markable(known: revisions.Graph, current: Sequence[str], revision: str
     if missing:
         first = known.pending(current)[0].id
         raise SettingsError(
-            f"revision {revision} builds on {_names(sorted(missing))}, not applied yet; apply or "
-            f"mark {first} first"
+            f"revision {revision} builds on {failures.listed(sorted(missing))}, not applied yet; "
+            f"apply or mark {first} first"
         )
 
 
 class Stage:
-    """Applies or takes back revisions through a worker, and keeps the record of every attempt."""
+    """Applies or takes back revisions through a worker, and keeps the record of every attempt.
+
+    The caller holds the lock.
+    """
 
     def __init__(
         self,
@@ -173,11 +186,8 @@ class Stage:
         self._known = known
         self._record = record
         self._stop = stop
-        self._run = run
-        self._started: database.Started | None = None
-        self._half_done = False
-        self._attempt: int | None = None
-        self._done: list[tuple[database.Started, float]] = []
+        self._attempts = attempts.Attempts(base, record, run)
+        self._half_done = halfdone.HalfDone(base, known, loaded.settings, record, self._pause)
         self._began_s = 0.0
         self._told_s = 0.0
         self._steps: list[str] = []
@@ -185,104 +195,107 @@ class Stage:
     def upgrade(
         self, worker: child.Worker, wanted: Plan, destination: str = "heads", *, retry: bool = False
     ) -> Migrated:
-        """Apply what is pending up to `destination`; the caller holds the lock.
+        """Apply what is pending up to `destination`.
 
         With `retry` a revision that was stopped half-way outside a transaction is run again.
         """
-        self._end_leftovers()
-        half_done = self._half_done_attempt()
-        if half_done is not None and not retry:
-            raise self._only_a_person_knows(half_done)
-        done = self._go(worker, wanted.current, "upgrade", destination, len(wanted.pending))
-        self._check_arrived(wanted, done.after)
+        self._attempts.settle()
+        left = self._half_done.left()
+        if left is not None and not retry:
+            raise left
+        failing = self._failing("bootstrapd migrate")
+        done = self._go(
+            worker, failing, wanted.current, "upgrade", destination, len(wanted.pending)
+        )
+        if not {each.id for each in wanted.pending} <= self._known.ancestors(done.after):
+            raise failing.not_arrived(failures.listed(wanted.heads))
         return done
 
     def downgrade(
         self, worker: child.Worker, current: tuple[str, ...], destination: str
     ) -> Migrated:
         """Take back what lies above `destination`."""
-        self._end_leftovers()
-        total = len(self._known.ancestors(current) & self._known.above(destination))
-        done = self._go(worker, current, "downgrade", destination, total)
-        if self._known.ancestors(done.after) & self._known.above(destination):
-            raise self._not_arrived(destination, done.after)
+        if destination != "base" and destination not in self._known.ancestors(current):
+            raise SettingsError(
+                f"{self._loaded.target.identity} is at {failures.listed(current)} and cannot go "
+                f"back to {destination}, which is not below it"
+            )
+        self._attempts.settle()
+        failing = self._failing(f"bootstrapd rollback {destination}")
+        above = self._known.above(destination)
+        total = len(self._known.ancestors(current) & above)
+        done = self._go(worker, failing, current, "downgrade", destination, total)
+        if self._known.ancestors(done.after) & above:
+            raise failing.not_arrived(destination)
         return done
 
     def mark(self, worker: child.Worker, current: tuple[str, ...], revision: str) -> Migrated:
         """Record a revision as applied without running it."""
-        self._end_leftovers()
-        done = self._go(worker, current, "stamp", revision, 1)
+        self._attempts.settle()
+        failing = self._failing(f"bootstrapd migrate --mark-applied {revision}")
+        done = self._go(worker, failing, current, "stamp", revision, 1)
         if revision not in self._known.ancestors(done.after):
-            raise self._not_arrived(revision, done.after)
+            raise failing.not_arrived(revision)
         return done
+
+    def _failing(self, command: str) -> failures.Failures:
+        return failures.Failures(self._loaded.app, self._base, self._known, command)
 
     def _go(
         self,
         worker: child.Worker,
+        failing: failures.Failures,
         before: tuple[str, ...],
-        direction: str,
+        direction: Direction,
         destination: str,
         total: int,
     ) -> Migrated:
         self._began_s = time.monotonic()
-        tries = 0
+        attempts, tries = self._attempts, 0
         while True:
             try:
                 worker.call(direction, self._on_event(direction), revision=destination, total=total)
                 break
             except child.WorkerError as error:
-                self._end("failed", error.failure["message"])
+                attempts.failed(error.failure["message"])
                 if not self._may_retry(error.failure, tries):
-                    raise self._failed(direction, error.failure, tries) from error
+                    done = f"{_count(self._steps)} {_DONE[direction]}"
+                    raise failing.failed(error.failure, tries, done) from error
                 tries += 1
                 self._tell_retry(error.failure, tries)
             except child.LockLostError as error:
-                raise self._lock_lost() from error
+                raise failing.lock_lost(attempts.under_way, attempts.half_done) from error
             except child.DiedError as error:
-                raise self._died(error) from error
+                failure = failing.died(error, attempts.under_way, attempts.half_done)
+                attempts.failed(f"the worker {error.how}", "interrupted")
+                raise failure from error
             except Terminated:
-                self._end("interrupted", "ended by a signal")
+                attempts.failed("ended by a signal", "interrupted")
                 raise
-        self._write()
-        return Migrated(
-            before,
-            self._base.current(),
-            tuple(self._steps),
-            round(time.monotonic() - self._began_s, 4),
-        )
+        attempts.write()
+        took_s = round(time.monotonic() - self._began_s, 4)
+        return Migrated(before, self._base.current(), tuple(self._steps), took_s)
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _on_event(self, direction: str) -> child.OnEvent:
+    def _on_event(self, direction: Direction) -> child.OnEvent:
         def handle(event: Mapping[str, Any] | None) -> None:
             kind = event["event"] if event else None
             if event is None:
-                self._write()
+                self._attempts.write()
             elif kind == "revision_started":
-                self._half_done = False
-                self._started = database.Started(
-                    self._run, direction, event["revision"], __version__, time.time()
-                )
+                self._attempts.started(direction, event["revision"])
             elif kind == "autocommit":
-                # From here on nothing can be rolled back, so this must be known before.
-                self._base.not_transactional(self._number())
-                self._half_done = True
+                self._attempts.leaves_transaction()
             elif kind == "data_committed":
-                self._base.not_comparable(self._number())
+                self._attempts.changes_data()
             elif kind == "revision_done":
-                self._revision_done(direction, event)
+                self._attempts.done()
+                self._tell_done(direction, event)
 
         return handle
 
-    def _revision_done(self, direction: str, event: Mapping[str, Any]) -> None:
-        assert self._started is not None
-        if self._attempt is None:
-            self._done.append((self._started, time.time()))
-            self._started = None
-            if time.time() - self._done[0][1] > WRITE_EVERY_S:
-                self._write()
-        else:
-            self._end("done")
+    def _tell_done(self, direction: Direction, event: Mapping[str, Any]) -> None:
         revision, total = event["revision"], event["total"]
         self._steps.append(revision)
         number = len(self._steps)
@@ -291,7 +304,7 @@ class Stage:
         verb = _DONE[direction]
         self._record.event(
             "revision_done",
-            f"revision {self._title(revision)} {verb} in {event['seconds']:.2f} s"
+            f"revision {self._known.title(revision)} {verb} in {event['seconds']:.2f} s"
             f" ({number} of {total})",
             level="info" if total <= LISTED or event["seconds"] >= 1 else "debug",
             revision=revision,
@@ -306,52 +319,20 @@ class Stage:
                 "progress", f"{number} of {total} revisions {verb}, about {eta_s:.0f} s left"
             )
 
-    # -- the record of attempts -------------------------------------------------------------------
-
-    def _write(self) -> None:
-        """Write what has happened since the last time; quick revisions share one statement."""
-        if self._done:
-            self._base.done(self._done)
-            self._done = []
-        if self._started is not None and self._attempt is None:
-            self._attempt = self._base.begin(self._started)
-
-    def _number(self) -> int:
-        """The number of the attempt under way, which is recorded now at the latest."""
-        self._write()
-        assert self._attempt is not None
-        return self._attempt
-
-    def _end(self, result: str, error: str | None = None) -> None:
-        """Record how the attempt under way ended. A failure of that must not hide the first one."""
-        try:
-            self._write()
-            if self._attempt is not None:
-                self._base.end(self._attempt, result, error)
-        except self._base.errors as failure:
-            if result == "done":
-                raise
-            self._record.event(
-                "not_recorded",
-                f"the attempt could not be recorded: {' '.join(str(failure).split())}",
-                level="warning",
-            )
-        self._attempt = self._started = None
-
-    # -- failures ---------------------------------------------------------------------------------
+    # -- tries ------------------------------------------------------------------------------------
 
     def _may_retry(self, failure: Mapping[str, Any], tries: int) -> bool:
-        passing = failure["sqlstate"] in RETRIED or failure["message"] == "database is locked"
+        passing = failure["sqlstate"] in failures.PASSING
+        passing |= failure["message"] == "database is locked"
         if not passing or tries >= self._loaded.settings.migrate_retries:
             return False
-        return not failure["autocommit"] or self._half_done_attempt() is None
+        return not failure["autocommit"] or self._half_done.left() is None
 
     def _tell_retry(self, failure: Mapping[str, Any], tries: int) -> None:
-        revision = self._title(failure["revision"])
         self._pause(
             "revision_retried",
-            f"revision {revision} did not get through and left nothing behind: "
-            f"{failure['message']}",
+            f"revision {self._known.title(failure['revision'])} did not get through and left "
+            f"nothing behind: {failure['message']}",
             tries,
             revision=failure["revision"],
             sqlstate=failure["sqlstate"],
@@ -369,152 +350,6 @@ class Stage:
         )
         if self._stop.wait(sleep_s):
             raise Terminated(signal.SIGTERM)
-
-    def _failed(self, direction: str, failure: Mapping[str, Any], tries: int) -> Exception:
-        place = self._loaded.target.identity
-        if failure["kind"] == "OtherDatabaseError":
-            return SettingsError(
-                f"env.py of app {self._loaded.app.name} was given {place}, but "
-                f"{failure['message']}; nothing was migrated. Let it take sqlalchemy.url from the "
-                "configuration, or name the variable that it reads: aliases.DATABASE_URL in "
-                f"{self._loaded.app.declared_in}"
-            )
-        if failure["kind"] == "OtherVersionTableError":
-            return SettingsError(
-                f"env.py of app {self._loaded.app.name} keeps its version in "
-                f"{failure['message']!r}, but {self._loaded.app.version_table!r} is declared; "
-                f"nothing was migrated. Set version_table = {failure['message']!r} in "
-                f"{self._loaded.app.declared_in}"
-            )
-        facts: dict[str, Any] = {
-            "revision": failure["revision"],
-            "sqlstate": failure["sqlstate"],
-            "statement": failure["statement"],
-        }
-        if failure["revision"] is None:
-            return MigrationError(
-                f"the migration of {place} could not start: {failure['message']}; nothing was "
-                "changed",
-                **facts,
-            )
-        what = f"revision {self._title(failure['revision'])}"
-        after = f" after {tries + 1} tries" if tries else ""
-        current = _names(self._base.current()) or "base"
-        if failure["autocommit"]:
-            invalid = self._base.invalid_indexes()
-            left = f"; invalid indexes: {', '.join(invalid)}" if invalid else ""
-            return MigrationError(
-                f"{what} failed outside a transaction and may be half done: {failure['message']}"
-                f"{left}; {place} is at {current}; mend the cause, then run: bootstrapd migrate",
-                invalid_indexes=list(invalid),
-                **facts,
-            )
-        verb = "applied" if direction == "upgrade" else "taken back"
-        mend = "end what stands in its way" if failure["sqlstate"] in RETRIED else "mend it"
-        return MigrationError(
-            f"{what} failed{after} and was rolled back: {failure['message']}; {place} is at "
-            f"{current}, with {_count(self._steps)} {verb} in this run; {mend}, then run: "
-            "bootstrapd migrate",
-            **facts,
-        )
-
-    def _end_leftovers(self) -> None:
-        """Settle what killed runs left behind: sessions still at work, attempts without an end."""
-        ended = self._base.end_leftovers()
-        if ended:
-            self._record.event(
-                "leftovers_ended",
-                f"ended {ended} session{'s' * (ended != 1)} of a killed run",
-                level="warning",
-            )
-        for attempt in self._base.unfinished():
-            self._base.end(attempt.id, "interrupted", "the run was killed")
-
-    def _half_done_attempt(self) -> database.Attempt | None:
-        """The latest attempt, if it was stopped outside its transaction and has left something.
-
-        The invalid indexes that it was building are dropped first: often nothing else is left of
-        it, and then the revision may run again by itself.
-        """
-        last = self._base.attempts(1)
-        if not last or last[0].before is None or last[0].result == "done":
-            return None
-        attempt, before = last[0], json.loads(last[0].before)
-        pending = {revision.id for revision in self._known.pending(self._base.current())}
-        if attempt.direction != "upgrade" or attempt.revision not in pending:
-            return None
-        left = [name for name in self._base.invalid_indexes() if name not in before["invalid"]]
-        for name in left:
-            self._drop_index(name, attempt.revision)
-        return None if self._base.look().catalog == before["catalog"] else attempt
-
-    def _drop_index(self, name: str, revision: str) -> None:
-        index = f"the invalid index {name}, which revision {self._title(revision)} left behind"
-        limits = self._loaded.settings
-        tries = 0
-        while not self._base.drop_index(name, lock_timeout_ms=limits.lock_timeout_ms):
-            tries += 1
-            if tries > limits.migrate_retries:
-                raise MigrationError(
-                    f"{index}, cannot be dropped while others hold its table; end what stands in "
-                    "the way, then run: bootstrapd migrate",
-                    revision=revision,
-                )
-            self._pause("index_busy", f"{index}, cannot be dropped yet", tries)
-        self._record.event("index_dropped", f"dropped {index}", level="warning")
-
-    def _only_a_person_knows(self, attempt: database.Attempt) -> MigrationError:
-        assert attempt.before is not None
-        changed = "the schema" if json.loads(attempt.before)["catalog"] else "data"
-        return MigrationError(
-            f"revision {self._title(attempt.revision)} was stopped outside a transaction at "
-            f"{attempt.ended_at} ({attempt.error}) and has changed {changed}; only you can tell "
-            "how far it came. Finish it by hand and run: bootstrapd migrate --mark-applied "
-            f"{attempt.revision}; or undo it by hand and run: bootstrapd migrate --retry",
-            revision=attempt.revision,
-        )
-
-    def _check_arrived(self, wanted: Plan, after: tuple[str, ...]) -> None:
-        """Believe the version row in our database, not the exit of somebody's env.py."""
-        if {revision.id for revision in wanted.pending} <= self._known.ancestors(after):
-            return
-        raise self._not_arrived(_names(wanted.heads), after)
-
-    def _not_arrived(self, wanted: str, after: tuple[str, ...]) -> MigrationError:
-        return MigrationError(
-            f"the migration reported success, but {self._loaded.target.identity} is at "
-            f"{_names(after) or 'base'} and not at {wanted}; does env.py of app "
-            f"{self._loaded.app.name} migrate another database, or return before it is done?",
-            current=list(after),
-            wanted=wanted,
-        )
-
-    def _lock_lost(self) -> MigrationError:
-        return MigrationError(
-            f"the connection that holds the migration lock of {self._loaded.target.identity} was "
-            f"lost, so {self._stopped()}; run again: bootstrapd migrate"
-        )
-
-    def _died(self, error: child.DiedError) -> MigrationError:
-        stopped = self._stopped()
-        self._end("interrupted", f"the worker {error.how}")
-        return MigrationError(
-            f"{error.worker} {error.how}: {stopped}; run again: bootstrapd migrate{error.tail}",
-            output=error.output,
-        )
-
-    def _stopped(self) -> str:
-        """What became of the revision under way, whose session has ended."""
-        if self._started is None:
-            return "no revision was under way"
-        revision = f"revision {self._title(self._started.revision)}"
-        if self._half_done:
-            return f"{revision} was stopped outside a transaction and may be half done"
-        return f"{revision} was stopped and rolled back"
-
-    def _title(self, revision: str) -> str:
-        known = self._known.revisions.get(revision)
-        return f"{revision} ({known.title})" if known and known.title else revision
 
 
 def render(worker: child.Worker, wanted: Plan, destination: str, *, version_table: bool) -> str:
@@ -550,7 +385,3 @@ def write_new(
 
 def _count(ids: Sequence[str]) -> str:
     return f"{len(ids)} revision{'s' * (len(ids) != 1)}"
-
-
-def _names(ids: Sequence[str]) -> str:
-    return ", ".join(ids)

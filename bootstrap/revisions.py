@@ -55,6 +55,11 @@ class Graph:
         below = {down for revision in self.revisions.values() for down in revision.down}
         return tuple(sorted(self.revisions.keys() - below))
 
+    def title(self, id_: str) -> str:
+        """A revision as messages name it: its id, and its title if it is known."""
+        known = self.revisions.get(id_)
+        return f"{id_} ({known.title})" if known and known.title else id_
+
     def ancestors(self, ids: Iterable[str]) -> set[str]:
         """These revisions and all below them, dependencies included; unknown ids are left out."""
         found: set[str] = set()

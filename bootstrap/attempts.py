@@ -1,0 +1,90 @@
+"""The record of every attempt to apply or take back a revision, kept while the worker works."""
+
+import time
+
+from bootstrap import __version__, database, journal
+
+# Quick revisions are recorded together; a killed run forgets at most those of so many seconds.
+WRITE_EVERY_S = 0.5
+
+
+class Attempts:
+    """Writes the attempts of one run into the ledger of `base`."""
+
+    def __init__(self, base: database.Database, record: journal.Journal, run: str) -> None:
+        self._base = base
+        self._record = record
+        self._run = run
+        self._number: int | None = None
+        self._done: list[tuple[database.Started, float]] = []
+        self.under_way: database.Started | None = None
+        self.half_done = False
+
+    def started(self, direction: str, revision: str) -> None:
+        """An attempt has begun; it is written once it takes longer than a moment."""
+        self.half_done = False
+        self.under_way = database.Started(
+            self._run, direction, revision, __version__, started_at=time.time()
+        )
+
+    def leaves_transaction(self) -> None:
+        """From here on the attempt cannot be rolled back, so this must be known before."""
+        self._base.not_transactional(self._written())
+        self.half_done = True
+
+    def changes_data(self) -> None:
+        """It is about to change data which cannot be rolled back."""
+        self._base.not_comparable(self._written())
+
+    def done(self) -> None:
+        """The attempt under way has ended well."""
+        assert self.under_way is not None
+        if self._number is not None:
+            self._base.end(self._number, "done")
+        else:
+            self._done.append((self.under_way, time.time()))
+        self._number = self.under_way = None
+        if self._done and time.time() - self._done[0][1] > WRITE_EVERY_S:
+            self.write()
+
+    def failed(self, error: str, result: str = "failed") -> None:
+        """The attempt under way, if there is one, has ended badly; `result` may be interrupted.
+
+        Should that not be recordable, it is only told: it must not hide the failure itself.
+        """
+        try:
+            self.write()
+            if self._number is not None:
+                self._base.end(self._number, result, error)
+        except self._base.errors as failure:
+            self._record.event(
+                "not_recorded",
+                f"the attempt could not be recorded: {' '.join(str(failure).split())}",
+                level="warning",
+            )
+        self._number = self.under_way = None
+
+    def write(self) -> None:
+        """Write what has happened since the last time; quick revisions share one statement."""
+        if self._done:
+            self._base.done(self._done)
+            self._done = []
+        if self.under_way is not None and self._number is None:
+            self._number = self._base.begin(self.under_way)
+
+    def settle(self) -> None:
+        """Under the lock: end what killed runs left behind, sessions at work and open attempts."""
+        ended = self._base.end_leftovers()
+        if ended:
+            self._record.event(
+                "leftovers_ended",
+                f"ended {ended} session{'s' * (ended != 1)} of a killed run",
+                level="warning",
+            )
+        for attempt in self._base.unfinished():
+            self._base.end(attempt.id, "interrupted", "the run was killed")
+
+    def _written(self) -> int:
+        self.write()
+        assert self._number is not None
+        return self._number
