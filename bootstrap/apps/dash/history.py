@@ -15,9 +15,12 @@ def record(*, ctx: Any, step: Any, heads: set[str], **_: Any) -> None:
     # The first revision makes the table and takes it away. A stamp may come without any table.
     if not heads or (step.is_stamp and not sa.inspect(ctx.connection).has_table(table.name)):
         return
-    for revision in step.up_revisions:
-        path = Path(revision.path)
-        ctx.execute(sa.delete(table).where(table.c.name == path.stem))
-        if step.is_upgrade:
-            checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-            ctx.execute(sa.insert(table).values(name=path.stem, checksum=checksum))
+    applied = [Path(each.path) for each in step.revision_map.iterate_revisions(heads, "base")]
+    ctx.execute(sa.delete(table).where(table.c.name.not_in([path.stem for path in applied])))
+    # Of a stamp Alembic tells where it leads, not what lies on the way.
+    new = applied if step.is_stamp else [Path(each.path) for each in step.up_revisions]
+    for path in new if step.is_upgrade else ():
+        row = sa.select(
+            sa.literal(path.stem), sa.literal(hashlib.sha256(path.read_bytes()).hexdigest())
+        ).where(~sa.exists().where(table.c.name == path.stem))
+        ctx.execute(sa.insert(table).from_select(["name", "checksum"], row))

@@ -283,7 +283,7 @@ class BudgetRepository(_Rows[models.Budget]):
         counts as one of its last digits. Raises ValueError for less than nothing.
         """
         price = decimal.Decimal(str(cost))
-        if tokens < 0 or not price >= 0:
+        if tokens < 0 or price.is_nan() or price < 0:
             raise ValueError(f"wanted 0 or more, found {tokens} tokens and a cost of {cost}")
         if tokens > MOST_TOKENS or price >= 10**8:
             return False

@@ -70,11 +70,10 @@ SELECT
     CASE WHEN b.allocated > 0 THEN round({consumed} / b.allocated * 100, 2) ELSE 0 END
         AS budget_percentage
 FROM swarms s
-LEFT JOIN budgets b ON b.id = (
-    SELECT own.id FROM budgets own
-    WHERE own.swarm_id = s.id AND own.scope_type = 'swarm'
-    ORDER BY CASE WHEN own.scope_id = s.id THEN 0 ELSE 1 END, own.created_at, own.id
-    LIMIT 1
+LEFT JOIN budgets b ON b.id = COALESCE(
+    (SELECT id FROM budgets WHERE scope_type = 'swarm' AND scope_id = s.id AND swarm_id = s.id),
+    (SELECT id FROM budgets WHERE scope_type = 'swarm' AND swarm_id = s.id
+     ORDER BY created_at, id LIMIT 1)
 )
 """,
     "agent_activity": """
