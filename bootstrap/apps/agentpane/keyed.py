@@ -106,11 +106,8 @@ def _upsert(
     """Insert a row, or change the one with the same key to it."""
     changes: dict[str, Any] = {name: value for name, value in row.items() if name not in key}
     on_postgres = session.get_bind().dialect.name == "postgresql"
-    statement: Insert = (
-        postgresql.insert(model).values(**row)
-        if on_postgres
-        else sqlite.insert(model).values(**row)
-    )
+    statement: Insert = postgresql.insert(model) if on_postgres else sqlite.insert(model)
+    statement = statement.values(**row)
     if changes:
         changes["updated_at"] = models.utc_now()
         statement = statement.on_conflict_do_update(index_elements=key, set_=changes)

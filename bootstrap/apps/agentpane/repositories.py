@@ -1,4 +1,4 @@
-"""The repositories of agentpane, one a table; those with verbs of their own are beside this file."""
+"""The repositories of agentpane, one a table; those with more verbs are in files of their own."""
 
 from collections.abc import Mapping
 from typing import Any

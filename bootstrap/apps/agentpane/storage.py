@@ -72,12 +72,14 @@ class Storage:
 def create_storage() -> Storage:
     """The storage that the settings ask for: DB_MODE, DATABASE_URL, DB_PATH and so on.
 
-    The tables are the migrations' part, except under tests (NODE_ENV=test) on SQLite: there they are
-    made at once, in memory. Raises SettingsError.
+    The tables are the migrations' part, except in memory (DB_PATH=:memory:, and on SQLite wherever
+    NODE_ENV=test), where they are made at once. Raises SettingsError.
     """
     own = settings.load_own(Own)
-    where = settings.load({"BOOTSTRAPD_APP": "agentpane"}).target
-    return in_memory() if own.is_test and not where.is_postgres else Storage(connect(where))
+    where = settings.load({"BOOTSTRAPD_APP": "agentpane"}, memory=True).target
+    if not where.is_postgres and (own.is_test or where.path is None):
+        return in_memory()
+    return Storage(connect(where))
 
 
 def in_memory() -> Storage:

@@ -29,7 +29,7 @@ class SessionEvents(Rows[models.SessionEvent]):
     ) -> models.SessionEvent:
         """Add an event at the end of a session's stream.
 
-        `data` is any JSON value but null. Raises SQLAlchemy's IntegrityError for an unknown session.
+        `data` is any JSON value but null. An unknown session is SQLAlchemy's IntegrityError.
         """
 
         def work(session: orm.Session) -> models.SessionEvent:

@@ -87,6 +87,17 @@ def _check_when_set(_: type[Base], key: str, attribute: QueryableAttribute[Any])
             raise ValueError(f"{target.__tablename__}.{key}: {error}") from None
 
 
+@event.listens_for(Base.metadata, "after_create")
+def _forget_what_was_altered(metadata: sa.MetaData, *_: object, **__: object) -> None:
+    """SQLAlchemy marks a foreign key that it has added by ALTER, for good.
+
+    Made on SQLite afterwards, where there is no such ALTER, its table would come without it.
+    """
+    for table in metadata.tables.values():
+        for key in table.foreign_key_constraints:
+            key._create_rule = None
+
+
 _NOW = models.now(zone=False)
 
 Id = Annotated[str, mapped_column(primary_key=True, default=new_id)]
