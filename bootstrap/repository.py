@@ -16,8 +16,8 @@ class Repository(Generic[Row]):
 
     `newest` names the column by which lists come newest first. Values go by the names of the
     table's columns, which `attributes` maps to the model's attributes; an unknown one raises
-    ValueError. Errors of the database are those of the client. Rows that are given out belong to
-    no session.
+    ValueError, as does a value that PostgreSQL would refuse and SQLite would keep. Errors of the
+    database are those of the client. Rows that are given out belong to no session.
     """
 
     model: ClassVar[type[Any]]
@@ -85,4 +85,22 @@ class Repository(Generic[Row]):
         if unknown:
             known = ", ".join(self.attributes)
             raise ValueError(f"{self.table.name}: no column {unknown}; known are {known}")
+        for name, value in values.items():
+            misfit = _misfit(self.table.c[name].type, value)
+            if misfit:
+                raise ValueError(f"{self.table.name}.{name}: {misfit}")
         return {self.attributes[name]: value for name, value in values.items()}
+
+
+def _misfit(kind: sa.types.TypeEngine[Any], value: object) -> str | None:
+    """What is wrong with a value for a column of this type."""
+    if isinstance(value, str) and isinstance(kind, sa.String):
+        if "\0" in value:
+            return "wanted text without NUL characters"
+        if kind.length is not None and len(value) > kind.length:
+            return f"wanted at most {kind.length} characters, found {len(value)}"
+    if isinstance(value, int) and isinstance(kind, sa.Integer):
+        bits = 64 if isinstance(kind, sa.BigInteger) else 32
+        if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+            return f"wanted a whole number of {bits} bits, found {value}"
+    return None

@@ -278,6 +278,42 @@ def test_a_megabyte_of_anything(opened: Database) -> None:
     assert (found.content, found.metadata_) == (content, {"c": content})
 
 
+@pytest.mark.parametrize(
+    ("table", "values", "message"),
+    [
+        ("users", {"email": "x" * 256}, "users.email: wanted at most 255 characters, found 256"),
+        (
+            "businesses",
+            {"stage": "ä" * 51},
+            "businesses.stage: wanted at most 50 characters, found 51",
+        ),
+        ("messages", {"content": "a\0b"}, "messages.content: wanted text without NUL characters"),
+        (
+            "conversations",
+            {"message_count": 2**31},
+            "conversations.message_count: wanted a whole number of 32 bits, found 2147483648",
+        ),
+    ],
+)
+def test_what_postgresql_cannot_hold_is_refused_on_both(
+    opened: Database, table: str, values: dict[str, Any], message: str
+) -> None:
+    repository = getattr(opened, table)
+    with pytest.raises(ValueError, match=r".") as caught:
+        repository.insert(values)
+    assert str(caught.value) == message
+    with pytest.raises(ValueError, match=r".") as caught:
+        repository.update(NOBODY, values)
+    assert str(caught.value) == message
+
+
+def test_values_at_their_limits_are_kept(opened: Database) -> None:
+    made = user(opened, "😀" * 255)
+    assert made.email == "😀" * 255
+    for count in (2**31 - 1, -(2**31)):
+        assert opened.conversations.insert({"message_count": count}).message_count == count
+
+
 def test_times_are_found_and_sorted_as_times(opened: Database) -> None:
     east, west = timezone(timedelta(hours=9)), timezone(timedelta(hours=-8))
     moments = [
