@@ -28,6 +28,8 @@ NAMES = {
 
 
 _LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e\+[0-9]+')
+# An escaped NUL, and no escaped backslash before "u0000".
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class JSONText(sa.types.TypeDecorator[Any]):
@@ -57,9 +59,19 @@ class JSONText(sa.types.TypeDecorator[Any]):
             return value
 
 
+class _JSON(JSONText):
+    """A JSON value in a TEXT column that jsonb would hold too."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _: sa.Dialect) -> str | None:
+        """The value as JSON text."""
+        return None if value is None else write_json(value)
+
+
 # jsonb on PostgreSQL, text on SQLite: a column of the type JSON would there turn a large number
 # into a float. None is SQL's NULL, never JSON's null.
-JSON = JSONText().with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+JSON = _JSON().with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
 class Time(sa.types.TypeDecorator[datetime.datetime]):
@@ -234,9 +246,11 @@ def _uuid_on_postgresql(*_: Any, **__: Any) -> str:
 def write_json(value: Any) -> str:
     """JSON as its standard has it, which both databases give back as the same value.
 
-    Raises ValueError for NaN and infinity.
+    Raises ValueError for NaN, infinity and text with NUL characters.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if _NUL.search(text):
+        raise ValueError("wanted JSON without NUL characters, which jsonb cannot hold")
     # jsonb keeps decimals: without a fraction, a large float would come back as an integer.
     return _LARGE_FLOAT.sub(_with_fraction, text) if "e+" in text else text
 

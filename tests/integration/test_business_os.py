@@ -307,6 +307,17 @@ def test_what_postgresql_cannot_hold_is_refused_on_both(
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("context", [{"a": "b\0"}, {"\0": 1}, {"a": ["\\\0"]}])
+def test_json_with_nul_is_refused_on_both(opened: Database, context: dict[str, Any]) -> None:
+    with pytest.raises((sa.exc.StatementError, ValueError), match="wanted JSON without NUL"):
+        opened.businesses.insert({"name": "b", "context": context})
+
+
+def test_json_that_only_looks_like_nul_is_kept(opened: Database) -> None:
+    context = {"a": "\\u0000", "b\\\\u0000": "u0000"}
+    assert opened.businesses.insert({"name": "b", "context": context}).context == context
+
+
 def test_values_at_their_limits_are_kept(opened: Database) -> None:
     made = user(opened, "😀" * 255)
     assert made.email == "😀" * 255
