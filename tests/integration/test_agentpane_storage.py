@@ -218,10 +218,10 @@ def test_json_comes_back_as_it_was(storage: Storage) -> None:
     assert absent == [{"n": 0}]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
-def test_what_is_no_json(storage: Storage, value: Any) -> None:
-    with pytest.raises((ValueError, sa.exc.StatementError), match="not JSON compliant"):
-        storage.audit_logs.create({"tool": "t", "status": "complete", "input": value})
+def test_what_is_no_json(storage: Storage) -> None:
+    for value in (float("nan"), float("inf"), [float("-inf")]):
+        with pytest.raises((ValueError, sa.exc.StatementError), match="not JSON compliant"):
+            storage.audit_logs.create({"tool": "t", "status": "complete", "input": value})
 
 
 def test_both_forms_of_time_that_one_column_has(storage: Storage) -> None:

@@ -13,7 +13,7 @@ def storage(url: str) -> Storage:
     if where.path is not None:
         where.path.touch()
     made = Storage(connect(where))
-    models.Base.metadata.create_all(made.client.engine)
+    models.Base.metadata.create_all(made.client.engine, checkfirst=False)
     return made
 
 

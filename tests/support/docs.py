@@ -99,7 +99,7 @@ def apps_table() -> str:
                 name,
                 declared.title,
                 f"`{declared.sqlite_path}`",
-                " ".join(f"`{part}={value}`" for part, value in declared.postgres.items()),
+                " ".join(f"`{part}={value}`" for part, value in declared.postgres.items() if value),
             )
             for name in app.SHIPPED
             for declared in (app.shipped(name),)

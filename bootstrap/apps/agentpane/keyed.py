@@ -38,7 +38,7 @@ class Settings(Rows[models.Setting]):
 
     def put(self, key: str, value: Any) -> None:
         """Keep a value under this key, in place of the one that was there."""
-        row = {"key": key, "value": shared.write_json(value)}
+        row = self._named({"key": key, "value": shared.write_json(value)})
         self.client.transaction(lambda session: _upsert(session, models.Setting, row, ["key"]))
 
 

@@ -32,21 +32,24 @@ class SessionEvents(Rows[models.SessionEvent]):
         `data` is any JSON value but null. An unknown session is SQLAlchemy's IntegrityError.
         """
 
+        named = self._named(
+            {
+                "session_id": session_id,
+                "type": kind,
+                "channel": channel,
+                "data": data,
+                "timestamp": shared.epoch_ms() if timestamp_ms is None else timestamp_ms,
+                "user_id": user_id,
+            }
+        )
+
         def work(session: orm.Session) -> models.SessionEvent:
             owner = sa.select(models.Session.id).where(models.Session.id == session_id)
             # Those who append to the same session wait for each other.
             session.execute(owner.with_for_update(key_share=True))
             last = sa.select(sa.func.max(Event.offset)).where(Event.session_id == session_id)
             latest = session.scalar(last)
-            event = Event(
-                session_id=session_id,
-                offset=0 if latest is None else latest + 1,
-                type=kind,
-                channel=channel,
-                data=data,
-                timestamp=shared.epoch_ms() if timestamp_ms is None else timestamp_ms,
-                user_id=user_id,
-            )
+            event = Event(**named, offset=0 if latest is None else latest + 1)
             session.add(event)
             session.flush()
             session.refresh(event)
