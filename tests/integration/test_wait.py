@@ -58,7 +58,7 @@ def test_a_server_that_starts_later_is_found_and_its_connection_handed_on(
     opening.join()
     assert waited.attempts > 1
     assert prober.connection is not None
-    assert prober.connection.execute("select 1").fetchone() == (1,)
+    assert prober.connection.execute("select 1") == [(1,)]
 
 
 def test_a_crash_in_the_middle_of_the_wait_is_one_more_reason_to_wait(
