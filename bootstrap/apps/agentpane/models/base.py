@@ -51,6 +51,10 @@ class OneOf(sa.types.TypeDecorator[str]):
         """The value, if it is one of those."""
         return self.checked(value)
 
+    def coerce_compared_value(self, *_: Any) -> sa.Text:
+        """Text: rows with a value of a later version can be looked for."""
+        return sa.Text()
+
     def checked(self, value: str | None) -> str | None:
         """The value, if it is one of those; raises ValueError otherwise."""
         if value is not None and value not in self.values:
