@@ -69,7 +69,15 @@ class App:
     @property
     def project(self) -> Path:
         """The folder that the app's Alembic project calls home."""
-        return self.alembic if self.alembic.is_dir() else self.alembic.parent
+        return self.alembic.parent
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Where the app's own modules may be: beside its Alembic project or its declaration."""
+        homes = [self.project]
+        if self.declared_in != "shipped":
+            homes.append(Path(self.declared_in).parent.absolute())
+        return tuple(dict.fromkeys(root for home in homes for root in (home, home / "src")))
 
 
 def shipped(name: str) -> App:

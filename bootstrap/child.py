@@ -101,6 +101,7 @@ class Worker:
         self._request: dict[str, Any] = {
             "alembic": str(loaded.app.alembic),
             "project": str(loaded.app.project),
+            "roots": [str(root) for root in loaded.app.roots],
             "dialect": loaded.target.dialect,
             "driver": loaded.target.driver,
             "path": str(loaded.target.path) if loaded.target.path else None,
@@ -114,13 +115,16 @@ class Worker:
     def __enter__(self) -> "Worker":
         try:
             self.call("open", **self._request)
-        except WorkerError as error:
+        except (WorkerError, DiedError) as error:
             self.close()
             app = self._loaded.app
+            if isinstance(error, DiedError):
+                found, tail = f"it {error.how}", error.tail
+            else:
+                found, tail = error.failure["message"], ""
             raise SettingsError(
                 f"the Alembic project {app.alembic} of app {app.name} cannot be opened with "
-                f"{self._python}: {error.failure['message']}; check alembic and python in "
-                f"{app.declared_in}"
+                f"{self._python}: {found}; check alembic and python in {app.declared_in}{tail}"
             ) from error
         except BaseException:
             self.close()

@@ -36,10 +36,10 @@ def _source(loaded: settings.Loaded, module: str) -> str | None:
     if loaded.app.declared_in == "shipped":
         # The engine's own files are covered by the version; the app is the folder of the module.
         package = package[:-1]
-        roots = [Path(__file__).parent.parent]
+        roots: tuple[Path, ...] = (Path(__file__).parent.parent,)
     else:
         package = package[:1]
-        roots = [loaded.app.project, loaded.app.project / "src", loaded.app.project.parent]
+        roots = loaded.app.roots
     for root in roots:
         place = root.joinpath(*package)
         if place.is_dir():

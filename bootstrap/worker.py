@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 PARENT_GONE = 70
+OWN_SCHEMA = "bootstrapd"
 _DRIVERS = {
     "postgresql": ("psycopg", "psycopg2", "asyncpg", "pg8000"),
     "sqlite": ("pysqlite", "aiosqlite"),
@@ -49,6 +50,7 @@ _SQLITE_ALONE = re.compile(
     r"\s*(vacuum|attach|detach|pragma\s+(\w+\.)?(foreign_keys|journal_mode|synchronous)\s*[=(])",
     re.IGNORECASE,
 )
+_POSTGRES_DRIVER = re.compile(r"psycopg|asyncpg|pg8000|postgresql")
 _FOREIGN_KEYS_ON = re.compile(
     r"\s*pragma\s+foreign_keys\s*(=|\()\s*['\"]?(on|1|true|yes)\b", re.IGNORECASE
 )
@@ -88,9 +90,10 @@ class Worker:
             "sqlalchemy.url", self.url.render_as_string(hide_password=False).replace("%", "%%")
         )
         self.script = ScriptDirectory.from_config(self.config)
-        if request["project"] not in sys.path:
-            sys.path.append(request["project"])
+        # After all else: what the project's own settings put on the path comes first.
+        sys.path += [root for root in request["roots"] if root not in sys.path]
         _prepare_connections(sa, self)
+        _prepare_environment(self)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -229,7 +232,9 @@ class Worker:
         return {}
 
     def _run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
-        with _environment(self, fn=fn, **options):
+        from alembic.runtime.environment import EnvironmentContext
+
+        with EnvironmentContext(self.config, self.script, fn=fn, **options):
             self.script.run_env()
 
     def check_version_table(self, connection: Any, options: Mapping[str, Any]) -> None:
@@ -257,6 +262,8 @@ class Worker:
         raise OtherDatabaseError(f"env.py connects to {other}")
 
     def _is_ours(self, connection: Any) -> bool:
+        if connection.dialect.name != self.request["dialect"]:
+            return False
         if not self.postgres:
             rows = connection.exec_driver_sql("pragma database_list").fetchall()
             path = next((row[2] for row in rows if row[1] == "main"), "")
@@ -500,26 +507,35 @@ class Channel:
             return received
 
 
-def _environment(worker: Worker, **options: Any) -> Any:
-    """Alembic's context for one run of env.py, with one transaction a revision whatever it says."""
+def _prepare_environment(worker: Worker) -> None:
+    """Whatever env.py says, to whichever command of Alembic: these things hold."""
     from alembic.runtime.environment import EnvironmentContext
 
-    environment = EnvironmentContext(worker.config, worker.script, **options)
-    plain = environment.configure
+    plain = EnvironmentContext.configure
 
-    def configure(connection: Any = None, **given: Any) -> None:
+    def configure(environment: Any, connection: Any = None, **given: Any) -> None:
         given["transaction_per_migration"] = True
         if not worker.postgres:
             given["transactional_ddl"] = True
+        given["include_name"] = _all_but_bootstrapds(given.get("include_name"))
         if connection is not None:
             worker.check_same_database(connection)
         worker.check_version_table(connection, given)
-        plain(connection=connection, **given)
+        plain(environment, connection=connection, **given)
         _announce_autocommit(worker, environment.get_context())
 
-    # env.py calls this through alembic.context, which looks it up on the instance.
-    environment.configure = configure  # type: ignore[method-assign, assignment]
-    return environment
+    EnvironmentContext.configure = configure  # type: ignore[method-assign, assignment]
+
+
+def _all_but_bootstrapds(include: Any) -> Any:
+    """The filter of an env.py, which may compare all schemas, less the schema of our record."""
+
+    def included(name: Any, kind: str, parents: Any) -> bool:
+        if kind == "schema" and name == OWN_SCHEMA:
+            return False
+        return include is None or bool(include(name, kind, parents))
+
+    return included
 
 
 def _announce_autocommit(worker: Worker, context: Any) -> None:
@@ -582,6 +598,8 @@ def _prepare_connections(sa: Any, worker: Worker) -> None:
 
     @sa.event.listens_for(sa.engine.Engine, "connect")  # type: ignore[untyped-decorator]
     def connected(connection: Any, _: Any) -> None:
+        if not _POSTGRES_DRIVER.search(type(connection).__module__):
+            return
         cursor = connection.cursor()
         cursor.execute(statement)
         cursor.close()
@@ -594,10 +612,13 @@ def _prepare_sqlite(sa: Any, worker: Worker) -> None:
 
     @sa.event.listens_for(sa.engine.Engine, "connect")  # type: ignore[untyped-decorator]
     def connected(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
+        if not _POSTGRES_DRIVER.search(type(connection).__module__):
+            connection.isolation_level = None
 
     @sa.event.listens_for(sa.engine.Engine, "begin")  # type: ignore[untyped-decorator]
     def begun(connection: Any) -> None:
+        if connection.dialect.name != "sqlite":
+            return
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             _begin(connection.connection)
 
@@ -606,7 +627,9 @@ def _prepare_sqlite(sa: Any, worker: Worker) -> None:
     # for the end of the transaction: so the revision and its stamp stay together.
     @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")  # type: ignore[untyped-decorator]
     def cut(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if not _SQLITE_ALONE.match(statement) or not _in_transaction(connection):
+        if not _SQLITE_ALONE.match(statement) or connection.dialect.name != "sqlite":
+            return
+        if not connection.connection.driver_connection.in_transaction:
             return
         if _FOREIGN_KEYS_ON.match(statement):
             connection.info[_AT_BEGIN] = statement
@@ -623,10 +646,6 @@ def _prepare_sqlite(sa: Any, worker: Worker) -> None:
 
 _CUT = "bootstrapd cut"
 _AT_BEGIN = "bootstrapd at begin"
-
-
-def _in_transaction(connection: Any) -> bool:
-    return bool(connection.connection.driver_connection.in_transaction)
 
 
 def _begin(connection: Any) -> None:

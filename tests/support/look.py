@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
+from psycopg import conninfo
 
 from bootstrap import target
 from tests.support.cli import Running
@@ -23,7 +24,8 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     if where.path is not None:
         with closing(sqlite3.connect(where.path)) as file, file:
             return file.execute(sql).fetchall()
-    with psycopg.connect(url) as connection:
+    # The URL may name a driver, which libpq does not know.
+    with psycopg.connect(conninfo.make_conninfo(**where.conninfo())) as connection:
         cursor = connection.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
