@@ -5,7 +5,6 @@ attempt to migrate. PostgreSQL keeps it in a schema of its own, SQLite in a file
 so that no app and no autogenerate sees it.
 """
 
-import getpass
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -165,6 +164,8 @@ class Database(Protocol):
 
 def actor() -> str:
     """Who runs this, where no database role says so. A container's user may have no name."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,10 +1,10 @@
 """What is said when a migration did not come to its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap import app, child, database, revisions
+from bootstrap import app, child, database, plan, revisions
 from bootstrap.errors import BootstrapdError, MigrationError, SettingsError
 
 # lock_not_available, deadlock_detected, serialization_failure: the revision was rolled back whole
@@ -38,7 +38,7 @@ class Failures:
                 **facts,
             )
         what = f"revision {self.known.title(failure['revision'])}"
-        at = f"{place} is at {listed(self.base.current())}"
+        at = f"{place} is at {plan.listed(self.base.current())}"
         if failure["autocommit"]:
             invalid = self.base.invalid_indexes()
             left = f"; invalid indexes: {', '.join(invalid)}" if invalid else ""
@@ -77,9 +77,9 @@ class Failures:
         """The worker reported success, but the version row in our database says otherwise."""
         current = self.base.current()
         return MigrationError(
-            f"the migration reported success, but {self._place} is at {listed(current)} and not at "
-            f"{wanted}; does env.py of app {self.app.name} migrate another database, or return "
-            "before it is done?",
+            f"the migration reported success, but {self._place} is at {plan.listed(current)} and "
+            f"not at {wanted}; does env.py of app {self.app.name} migrate another database, or "
+            "return before it is done?",
             current=list(current),
             wanted=wanted,
         )
@@ -112,8 +112,3 @@ class Failures:
         if half_done:
             return f"{revision} was stopped outside a transaction and may be half done"
         return f"{revision} was stopped and rolled back"
-
-
-def listed(ids: Sequence[str]) -> str:
-    """Revisions as messages name them."""
-    return ", ".join(ids) or "base"

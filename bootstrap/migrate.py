@@ -15,16 +15,11 @@ from bootstrap import (
     failures,
     halfdone,
     journal,
+    plan,
     revisions,
     settings,
 )
-from bootstrap.errors import (
-    AheadError,
-    DriftError,
-    MigrationError,
-    SettingsError,
-    Terminated,
-)
+from bootstrap.errors import MigrationError, SettingsError, Terminated
 from bootstrap.journal import Progress
 
 RETRY_FIRST_S = 0.5
@@ -40,39 +35,6 @@ _DONE: Mapping[Direction, str] = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Where the database is, what this release wants, and the revisions in between."""
-
-    current: tuple[str, ...]
-    heads: tuple[str, ...]
-    pending: tuple[revisions.Revision, ...]
-
-    @property
-    def message(self) -> str:
-        """The state in one sentence."""
-        if not self.pending:
-            return f"schema is at {failures.listed(self.current)}, nothing is pending"
-        at = f"schema is at {failures.listed(self.current)}" if self.current else "schema is empty"
-        return (
-            f"{at}, this release wants {failures.listed(self.heads)}: {len(self.pending)} pending"
-        )
-
-    def up_to(self, known: revisions.Graph, destination: str) -> "Plan":
-        """The same plan, going no further than `destination`."""
-        wanted = known.ancestors([destination])
-        pending = tuple(revision for revision in self.pending if revision.id in wanted)
-        return Plan(self.current, (destination,), pending)
-
-    def document(self) -> dict[str, Any]:
-        """The plan as JSON shows it."""
-        return {
-            "current": list(self.current),
-            "heads": list(self.heads),
-            "pending": [revision.id for revision in self.pending],
-        }
-
-
-@dataclass(frozen=True)
 class Migrated:
     """What a migration did: the revisions applied or taken back, in order."""
 
@@ -80,90 +42,6 @@ class Migrated:
     after: tuple[str, ...]
     steps: tuple[str, ...]
     took_s: float
-
-
-def graph(
-    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event
-) -> revisions.Graph:
-    """The app's revisions: read plainly where that is possible, else by Alembic in a worker."""
-    try:
-        return revisions.read(loaded.app.alembic)
-    except OSError as error:
-        raise MigrationError(
-            f"the revisions of app {loaded.app.name} cannot be read: {error.strerror}: "
-            f"{error.filename!r}"
-        ) from error
-    except revisions.NotPlainError as reason:
-        record.event("asking_alembic", f"revisions are read by Alembic: {reason}", level="debug")
-    try:
-        with child.Worker(loaded, record, run="describe", stop=stop) as worker:
-            return revisions.described(worker.call("describe"))
-    except child.WorkerError as error:
-        raise MigrationError(
-            f"the revisions of app {loaded.app.name} ({loaded.app.alembic}) cannot be read: "
-            f"{error.failure['message']}; mend the revision files or `alembic` in "
-            f"{loaded.app.declared_in}"
-        ) from error
-
-
-def plan(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight) -> Plan:
-    """Compare database and release.
-
-    Raises AheadError for revisions that this release does not have, MigrationError for heads that
-    fork by accident, and DriftError for tables that no history explains.
-    """
-    place = loaded.target.identity
-    unknown = known.unknown(sight.current)
-    if unknown:
-        raise AheadError(
-            f"{place} is at {failures.listed(unknown)}, which this release of {loaded.app.name} "
-            f"does not have (its newest is {failures.listed(known.heads)}); start the release that "
-            "brought it, or restore the backup from before",
-            unknown=list(unknown),
-            heads=list(known.heads),
-        )
-    forks = known.forks()
-    if forks:
-        raise MigrationError(
-            f"the revisions of {loaded.app.name} have {len(forks)} heads that fork from one "
-            f"parent: {failures.listed(forks)}; join them: alembic merge -m join {' '.join(forks)}",
-            heads=list(forks),
-        )
-    if not sight.current and sight.tables and sight.identity is None:
-        raise DriftError(
-            f"{place} holds {sight.tables} table{'s' * (sight.tables != 1)} but no record of "
-            f"revisions; nothing was changed. If it is another application's database, point the "
-            "settings elsewhere; if it is this one's, record where it is: alembic stamp REVISION",
-            tables=sight.tables,
-        )
-    return Plan(sight.current, known.heads, known.pending(sight.current))
-
-
-def resolve(known: revisions.Graph, wanted: str) -> str:
-    """A revision by its id or the unique start of one; `head`, `heads` and `base` are words."""
-    if wanted in ("head", "heads", "base") or wanted in known.revisions:
-        return "heads" if wanted == "head" else wanted
-    matches = [id_ for id_ in known.revisions if id_.startswith(wanted)]
-    if len(matches) == 1:
-        return matches[0]
-    found = f"{len(matches)} that start so" if matches else "none"
-    raise SettingsError(f"wanted a revision of this release, found {found}: {wanted!r}")
-
-
-def check_markable(known: revisions.Graph, current: Sequence[str], revision: str) -> None:
-    """Raise SettingsError unless `revision` is the next one: a mark must not skip others."""
-    if revision not in known.revisions:
-        raise SettingsError(
-            f"wanted the one revision that was finished by hand, found {revision!r}; name it: "
-            "bootstrapd migrate --mark-applied REV"
-        )
-    missing = known.ancestors([revision]) - known.ancestors(current) - {revision}
-    if missing:
-        first = known.pending(current)[0].id
-        raise SettingsError(
-            f"revision {revision} builds on {failures.listed(sorted(missing))}, not applied yet; "
-            f"apply or mark {first} first"
-        )
 
 
 class Stage:
@@ -193,7 +71,12 @@ class Stage:
         self._steps: list[str] = []
 
     def upgrade(
-        self, worker: child.Worker, wanted: Plan, destination: str = "heads", *, retry: bool = False
+        self,
+        worker: child.Worker,
+        wanted: plan.Plan,
+        destination: str = "heads",
+        *,
+        retry: bool = False,
     ) -> Migrated:
         """Apply what is pending up to `destination`.
 
@@ -208,7 +91,7 @@ class Stage:
             worker, failing, wanted.current, "upgrade", destination, len(wanted.pending)
         )
         if not {each.id for each in wanted.pending} <= self._known.ancestors(done.after):
-            raise failing.not_arrived(failures.listed(wanted.heads))
+            raise failing.not_arrived(plan.listed(wanted.heads))
         return done
 
     def downgrade(
@@ -217,7 +100,7 @@ class Stage:
         """Take back what lies above `destination`."""
         if destination != "base" and destination not in self._known.ancestors(current):
             raise SettingsError(
-                f"{self._loaded.target.identity} is at {failures.listed(current)} and cannot go "
+                f"{self._loaded.target.identity} is at {plan.listed(current)} and cannot go "
                 f"back to {destination}, which is not below it"
             )
         self._attempts.settle()
@@ -352,7 +235,9 @@ class Stage:
             raise Terminated(signal.SIGTERM)
 
 
-def render(worker: child.Worker, wanted: Plan, destination: str, *, version_table: bool) -> str:
+def render(
+    worker: child.Worker, wanted: plan.Plan, destination: str, *, version_table: bool
+) -> str:
     """The SQL of what is pending, as PostgreSQL or SQLite would get it."""
     try:
         answer = worker.call(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bootstrap import database as databases
-from bootstrap import journal, migrate, pin, probe, revisions, settings, wait
+from bootstrap import journal, pin, plan, probe, revisions, settings, wait
 from bootstrap.errors import (
     RefusedError,
     SettingsError,
@@ -87,7 +87,7 @@ def wait_for_revision(
     sleep_s = loaded.settings.backoff_first_s
     while True:
         sight = opened.base.look()
-        migrate.plan(loaded, known, sight)
+        plan.make(loaded, known, sight)
         if known.ancestors(sight.current) >= set(wanted):
             record.set(revisions=sight.current, heads=known.heads)
             return sight

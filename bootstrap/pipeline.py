@@ -6,26 +6,26 @@ This is the one place that knows the order. Each stage is a module of its own.
 import contextlib
 import os
 import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bootstrap import (
     __version__,
-    child,
     database,
     journal,
     lock,
-    migrate,
     opening,
     pin,
     release,
     revisions,
-    seed,
     settings,
-    validate,
 )
+from bootstrap import plan as planning
 from bootstrap.errors import RefusedError
+
+if TYPE_CHECKING:
+    from bootstrap import migrate, seed, validate
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Outcome:
     loaded: settings.Loaded
     identity: str | None
     revisions: tuple[str, ...]
-    migrated: migrate.Migrated | None = None
-    validated: validate.Validated | None = None
-    seeded: seed.Seeded | None = None
+    migrated: "migrate.Migrated | None" = None
+    validated: "validate.Validated | None" = None
+    seeded: "seed.Seeded | None" = None
 
     @property
     def changed(self) -> bool:
@@ -54,12 +54,12 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         return Outcome(loaded, None, ())
     with opening.database(loaded, record, stop, to_write=loaded.settings.migrate) as opened:
         here, base = opened.here, opened.base
-        known = migrate.graph(here, record, stop)
+        known = planning.graph(here, record, stop)
         code = release.digest(here, known)
         sight = base.look()
         with record.stage("pin", f"checking the identity of {here.target.identity}"):
             pin.check(here, sight)
-        wanted = migrate.plan(here, known, sight)
+        wanted = planning.make(here, known, sight)
         note(record, sight, wanted)
         if not here.settings.migrate:
             sight = opening.wait_for_revision(opened, known, record, stop, known.heads)
@@ -105,7 +105,7 @@ def locked(
         yield
 
 
-def note(record: journal.Journal, sight: database.Sight, wanted: migrate.Plan) -> None:
+def note(record: journal.Journal, sight: database.Sight, wanted: planning.Plan) -> None:
     """Write into the status where the database is."""
     record.set(
         revisions=sight.current,
@@ -118,10 +118,10 @@ def note(record: journal.Journal, sight: database.Sight, wanted: migrate.Plan) -
 
 def run_name() -> str:
     """A short random name for one run, seen in application_name and in the ledger."""
-    return uuid.uuid4().hex[:12]
+    return os.urandom(6).hex()
 
 
-def _proven(sight: database.Sight, wanted: migrate.Plan, code: str | None) -> bool:
+def _proven(sight: database.Sight, wanted: planning.Plan, code: str | None) -> bool:
     """Whether this very release was already proven on this very schema."""
     return (
         not wanted.pending
@@ -145,13 +145,13 @@ def _work(
 
     def settled() -> bool:
         seen[:] = [base.look()]
-        return _proven(seen[0], migrate.plan(here, known, seen[0]), code)
+        return _proven(seen[0], planning.make(here, known, seen[0]), code)
 
     wait_s = here.settings.lock_wait_s
     with lock.held(base, record, wait_s=wait_s, stop=stop, settled=settled) as is_held:
         sight = base.look() if is_held else seen[0]
         pin.check(here, sight)
-        wanted = migrate.plan(here, known, sight)
+        wanted = planning.make(here, known, sight)
         if _proven(sight, wanted, code):
             return Outcome(here, sight.identity, sight.current)
         return _through(here, base, known, code, sight, wanted, record, stop)
@@ -163,11 +163,13 @@ def _through(
     known: revisions.Graph,
     code: str | None,
     sight: database.Sight,
-    wanted: migrate.Plan,
+    wanted: planning.Plan,
     record: journal.Journal,
     stop: threading.Event,
 ) -> Outcome:
     """Migrate, validate and seed in one worker, and remember what was proven."""
+    from bootstrap import child, migrate, seed, validate
+
     keeps_ledger = _prepare(here, base, wanted, record)
     identity = base.pin() if keeps_ledger else sight.identity
     run = run_name()
@@ -195,7 +197,7 @@ def _through(
 def _prepare(
     here: settings.Loaded,
     base: database.Database,
-    wanted: migrate.Plan,
+    wanted: planning.Plan,
     record: journal.Journal,
 ) -> bool:
     """Open the ledger; a role that may not write it can still start an app that needs nothing."""
@@ -220,7 +222,7 @@ def _prepare(
 def _only_read(
     here: settings.Loaded,
     sight: database.Sight,
-    wanted: migrate.Plan,
+    wanted: planning.Plan,
     record: journal.Journal,
 ) -> Outcome:
     """What can only be read is ready if nothing is pending."""

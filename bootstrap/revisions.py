@@ -5,7 +5,6 @@ computed revision id, a package as script location) raises NotPlainError, and Al
 asked, in a child process.
 """
 
-import ast
 import hashlib
 import itertools
 import os
@@ -230,11 +229,15 @@ def _literal(text: str) -> object:
     plain = _PLAIN.fullmatch(text)
     if plain:
         return plain[2] if plain[1] else None
+    import ast
+
     return ast.literal_eval(text)
 
 
 def _parsed(path: str, source: str) -> dict[str, Any]:
     """The same assignments by the syntax tree, for values that run over several lines."""
+    import ast
+
     values: dict[str, Any] = {}
     try:
         body = ast.parse(source).body

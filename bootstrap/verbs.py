@@ -22,6 +22,7 @@ from bootstrap import (
     revisions,
     settings,
 )
+from bootstrap import plan as planning
 from bootstrap import seed as seeding
 from bootstrap import validate as validating
 from bootstrap.errors import DriftError
@@ -44,9 +45,9 @@ class _Place:
     def base(self) -> database.Database:
         return self.opened.base
 
-    def plan(self, destination: str = "heads") -> migrate.Plan:
+    def plan(self, destination: str = "heads") -> planning.Plan:
         """Where the database is now, and what is pending up to `destination`."""
-        wanted = migrate.plan(self.here, self.known, self.base.look())
+        wanted = planning.make(self.here, self.known, self.base.look())
         return wanted if destination == "heads" else wanted.up_to(self.known, destination)
 
 
@@ -61,7 +62,7 @@ def wait(
         _, waited = opening.await_servers(loaded, record, stop)
     else:
         with _place(loaded, record, stop, to_write=False) as place:
-            wanted = migrate.resolve(place.known, revision)
+            wanted = planning.resolve(place.known, revision)
             goal = place.known.heads if wanted == "heads" else (wanted,)
             opening.wait_for_revision(place.opened, place.known, record, stop, goal)
             waited = place.opened.waited
@@ -79,7 +80,7 @@ def upgrade(
 ) -> Document:
     """Apply what is pending up to `revision`; without anything pending no lock is taken."""
     with _place(loaded, record, stop, to_write=True) as place:
-        destination = migrate.resolve(place.known, revision)
+        destination = planning.resolve(place.known, revision)
         sight = place.base.look()
         pin.check(place.here, sight)
         wanted = place.plan(destination)
@@ -98,7 +99,7 @@ def downgrade(
 ) -> Document:
     """Take back what lies above `revision`."""
     with _place(loaded, record, stop, to_write=True) as place:
-        destination = migrate.resolve(place.known, revision)
+        destination = planning.resolve(place.known, revision)
         with _stage(place, record, stop, f"going back to {destination}") as (stage, worker):
             pin.check(place.here, place.base.look())
             done = stage.downgrade(worker, place.plan().current, destination)
@@ -110,12 +111,12 @@ def mark_applied(
 ) -> Document:
     """Record `revision` as applied without running it, after somebody finished it by hand."""
     with _place(loaded, record, stop, to_write=True) as place:
-        destination = migrate.resolve(place.known, revision)
+        destination = planning.resolve(place.known, revision)
         done = None
         with _stage(place, record, stop, f"marking {destination} as applied") as (stage, worker):
             pin.check(place.here, place.base.look())
             current = place.plan().current
-            migrate.check_markable(place.known, current, destination)
+            planning.check_markable(place.known, current, destination)
             if destination not in place.known.ancestors(current):
                 done = stage.mark(worker, current, destination)
         return _changed(record, place, done)
@@ -126,7 +127,7 @@ def plan(
 ) -> Document:
     """The SQL that `upgrade` would run; nothing is written."""
     with _place(loaded, record, stop, to_write=False) as place:
-        destination = migrate.resolve(place.known, revision)
+        destination = planning.resolve(place.known, revision)
         wanted = place.plan(destination)
         record.event("planned", wanted.message)
         text = ""
@@ -219,7 +220,7 @@ def _place(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, *, to_write: bool
 ) -> Iterator[_Place]:
     with opening.database(loaded, record, stop, to_write=to_write) as opened:
-        yield _Place(opened, migrate.graph(opened.here, record, stop))
+        yield _Place(opened, planning.graph(opened.here, record, stop))
 
 
 @contextlib.contextmanager
@@ -245,7 +246,7 @@ def _changed(record: journal.Journal, place: _Place, done: migrate.Migrated | No
     return {"changed": changed, "steps": list(steps), **left.document()}
 
 
-def _require_head(wanted: migrate.Plan) -> None:
+def _require_head(wanted: planning.Plan) -> None:
     if wanted.pending:
         raise DriftError(f"{wanted.message}; run: bootstrapd migrate", **wanted.document())
 

@@ -5,7 +5,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap import database, journal, migrate, opening, probe, revisions, settings
+from bootstrap import database, journal, opening, probe, revisions, settings
+from bootstrap import plan as planning
 from bootstrap.errors import BootstrapdError
 
 
@@ -16,7 +17,7 @@ class Verdict:
     reason: str
     slug: str | None = None
     sight: database.Sight | None = None
-    plan: migrate.Plan | None = None
+    plan: planning.Plan | None = None
 
 
 class Watch:
@@ -111,13 +112,13 @@ class Watch:
                 sight,
             )
         known = self._graph()
-        wanted = migrate.plan(self._loaded, known, sight)
+        wanted = planning.make(self._loaded, known, sight)
         if wanted.pending:
             return Verdict(wanted.message, "migrate", sight, wanted)
         return Verdict(wanted.message, None, sight, wanted)
 
     def _graph(self) -> revisions.Graph:
-        return migrate.graph(self._loaded, self._record, self._stop)
+        return planning.graph(self._loaded, self._record, self._stop)
 
     def _cut(self) -> None:
         """Shut the socket under a query that hangs: closing the connection would hang with it."""
