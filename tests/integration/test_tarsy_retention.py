@@ -35,7 +35,7 @@ def opened(database_url: str) -> Iterator[History]:
 
 
 def fill(opened: History, id_: str, days_ago: float, **values: Any) -> None:
-    """A session that ended so long ago, with two stages and one of everything else."""
+    """A session that ended so long ago, with a chat, two stages and what was said in them."""
     opened.sessions.create(
         {
             "session_id": id_,
@@ -57,16 +57,15 @@ def fill(opened: History, id_: str, days_ago: float, **values: Any) -> None:
     opened.stages.create(
         {**stage, "stage_index": 0, "parent_stage_execution_id": first.execution_id}
     )
-    part = {"session_id": id_, "stage_execution_id": first.execution_id}
-    opened.llm_interactions.create({**part, "model_name": "m"})
-    opened.mcp_interactions.create(
-        {
-            **part,
-            "step_description": "d",
-            "server_name": "k8s",
-            "communication_type": "tool_list",
-        }
-    )
+    exchange = {
+        "step_description": "d",
+        "server_name": "k8s",
+        "communication_type": "tool_list",
+    }
+    for session_id in (id_, None):
+        part = {"session_id": session_id, "stage_execution_id": first.execution_id}
+        opened.llm_interactions.create({**part, "model_name": "m"})
+        opened.mcp_interactions.create({**part, **exchange})
     chat = opened.chats.create(
         {
             "session_id": id_,
@@ -94,13 +93,13 @@ def test_what_is_older_goes_with_all_that_belongs_to_it(opened: History) -> None
     assert pruned.rows == {
         "chat_user_messages": 1,
         "chats": 1,
-        "llm_interactions": 1,
-        "mcp_communications": 1,
+        "llm_interactions": 2,
+        "mcp_communications": 2,
         "stage_executions": 2,
         "alert_sessions": 1,
     }
     assert pruned.message == (
-        "deleted 1 chat_user_messages, 1 chats, 1 llm_interactions, 1 mcp_communications, "
+        "deleted 1 chat_user_messages, 1 chats, 2 llm_interactions, 2 mcp_communications, "
         "2 stage_executions, 1 alert_sessions in 1 batches"
     )
     left = [table.name for table in models.Base.metadata.sorted_tables]
@@ -110,8 +109,8 @@ def test_what_is_older_goes_with_all_that_belongs_to_it(opened: History) -> None
     assert counted == {
         "alert_sessions": 1,
         "stage_executions": 2,
-        "llm_interactions": 1,
-        "mcp_communications": 1,
+        "llm_interactions": 2,
+        "mcp_communications": 2,
         "chats": 1,
         "chat_user_messages": 1,
         "events": 0,
@@ -119,23 +118,25 @@ def test_what_is_older_goes_with_all_that_belongs_to_it(opened: History) -> None
     assert prune(opened).message == "deleted nothing in 0 batches"
 
 
-@pytest.mark.parametrize(
-    ("values", "goes"),
-    [
-        ({"status": "in_progress", "completed_at_us": None}, False),
-        ({"status": "paused", "completed_at_us": None}, False),
-        ({"status": "failed"}, True),
-        ({"status": "timed_out", "completed_at_us": None}, True),
-        ({"status": "cancelled", "completed_at_us": None, "last_interaction_at": us(89)}, False),
-        ({"completed_at_us": us(90) - 1}, True),
-        ({"completed_at_us": us(90)}, False),
-        ({"completed_at_us": None, "started_at_us": None}, False),
-    ],
-)
-def test_what_counts_as_old(opened: History, values: dict[str, Any], goes: bool) -> None:
-    fill(opened, "s", 200, **values)
+def test_what_counts_as_old(opened: History) -> None:
+    running: dict[str, Any] = {"completed_at_us": None, "status": "in_progress"}
+    goes: dict[str, dict[str, Any]] = {
+        "failed": {"status": "failed"},
+        "no-end": {"completed_at_us": None, "status": "timed_out"},
+        "just-old": {"completed_at_us": us(90) - 1},
+    }
+    stays: dict[str, dict[str, Any]] = {
+        "running": running,
+        "paused": {**running, "status": "paused"},
+        "heard-of": {**running, "status": "cancelled", "last_interaction_at": us(89)},
+        "not-quite": {"completed_at_us": us(90)},
+    }
+    for id_, values in {**goes, **stays}.items():
+        fill(opened, id_, 200, **values)
+    fill(opened, "timeless", 200)
+    opened.sessions.update("timeless", {"started_at_us": None, "completed_at_us": None})
     prune(opened)
-    assert ids(opened) == ([] if goes else ["s"])
+    assert ids(opened) == sorted([*stays, "timeless"])
 
 
 def test_a_session_that_is_still_talked_about_stays(opened: History) -> None:
