@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from bootstrap import app, errors, settings
 
@@ -119,6 +120,29 @@ def aliases_table() -> str:
     )
 
 
+def own_settings_table() -> str:
+    """Every setting that only an app's own library reads."""
+    from bootstrap.apps.agentpane import storage as agentpane
+    from bootstrap.apps.business_os import database as business_os
+    from bootstrap.apps.dash import storage as dash
+    from bootstrap.apps.tarsy import history as tarsy
+
+    declared: Mapping[str, Any] = {
+        "agentpane": agentpane.Own,
+        "tarsy": tarsy.Settings,
+        "business_os": business_os.Settings,
+        "dash": dash.PoolSettings,
+    }
+    return _table(
+        ("app", "variable", "default", "meaning"),
+        (
+            (name, f"`{spec.metadata['env']}`", _default(spec.default), spec.metadata["what"])
+            for name, own in declared.items()
+            for spec in fields(own)
+        ),
+    )
+
+
 def exit_codes_table() -> str:
     """Every exit code: its meaning and its runbook."""
     failures = (
@@ -133,6 +157,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "apps": apps_table,
     "aliases": aliases_table,
+    "own settings": own_settings_table,
 }
 
 
@@ -141,7 +166,7 @@ def _link(slug: str) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None:
+    if value in (None, ""):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
