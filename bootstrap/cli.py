@@ -13,6 +13,7 @@ import click
 
 from bootstrap import __version__, journal, redact, report, settings
 from bootstrap.errors import BootstrapdError, Terminated
+from bootstrap.options import SPECS
 
 EXIT_CODES = """\b
 Exit codes:
@@ -38,7 +39,6 @@ _COMMON = (
     "BOOTSTRAPD_LOG_FORMAT",
 )
 _WRITING = ("BOOTSTRAPD_DIRECT_URL", "BOOTSTRAPD_ACCEPT_IDENTITY")
-_SPECS = {spec.metadata["env"]: spec for spec in dataclasses.fields(settings.Settings)}
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ def options(*extra: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for name in reversed((*_COMMON, *extra)):
-            spec = _SPECS[name]
+            spec = SPECS[name]
             boolean = spec.type is bool
             declared = click.option(
                 spec.metadata["flag"],
@@ -115,7 +115,7 @@ def verb(work: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(work)
     def callback(as_json: bool, verbose: bool, quiet: bool, **values: Any) -> None:
-        flags = {name: values.pop(name) for name in list(values) if name in _SPECS}
+        flags = {name: values.pop(name) for name in list(values) if name in SPECS}
         level: journal.Level = "debug" if verbose else "warning" if quiet else "info"
         call = Call(
             verb=work.__name__.rstrip("_"),

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bootstrap import cli, errors, journal, metrics, settings
+from bootstrap import declared as declarations
 from tests.support import docs
 
 PAGES = [docs.README, *sorted(docs.RUNBOOKS.glob("*.md"))]
@@ -108,7 +109,7 @@ def test_the_examples_of_a_declaration_can_be_read(name: str, tmp_path: Path) ->
     assert loaded.app.name == "shop"
     assert loaded.app.metadata == declared["metadata"]
     if name == "all":
-        assert set(declared) == set(settings._APP_KEYS)
+        assert set(declared) == set(declarations.APP_KEYS)
         assert loaded.settings.wait_timeout_s == 120
         assert loaded.app.python == str(tmp_path / ".venv/bin/python")
         shop = settings.load(environ={**environ, "SHOP_DB": "postgresql://shop@db/shop"})
