@@ -16,7 +16,7 @@ import asyncio
 import math
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
@@ -25,6 +25,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bootstrap import __version__, checks, journal, listener, metrics, redact, report
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def app(record: journal.Journal) -> Starlette:
@@ -69,9 +72,17 @@ def app(record: journal.Journal) -> Starlette:
         body, form = metrics.exposition(registry, request.headers.get("accept", ""))
         return Response(body, media_type=form)
 
-    def broken(request: Request, error: Exception) -> Response:
-        record.event("health_failed", f"cannot answer {request.url.path}: {error!r}", level="error")
-        return PlainTextResponse("cannot answer; the log says why\n", status_code=500)
+    def guarded(endpoint: Endpoint) -> Endpoint:
+        # Starlette's own handler of all errors raises them once more, which cuts the connection.
+        async def answer(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except Exception as error:
+                message = f"cannot answer {request.url.path}: {error!r}"
+                record.event("health_failed", message, level="error")
+                return PlainTextResponse("cannot answer; the log says why\n", status_code=500)
+
+        return answer
 
     endpoints = {
         "/livez": livez,
@@ -81,8 +92,7 @@ def app(record: journal.Journal) -> Starlette:
         "/metrics": prometheus,
     }
     made = Starlette(
-        routes=[Route(path, endpoint) for path, endpoint in endpoints.items()],
-        exception_handlers={Exception: broken},
+        routes=[Route(path, guarded(endpoint)) for path, endpoint in endpoints.items()]
     )
     # A path with a slash too many is unknown, as any other.
     made.router.redirect_slashes = False
