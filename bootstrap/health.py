@@ -26,7 +26,6 @@ from starlette.routing import Route
 
 from bootstrap import __version__, checks, journal, listener, metrics, redact, report
 
-
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
