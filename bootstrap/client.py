@@ -130,6 +130,23 @@ class Client:
         return policy(once)
 
 
+class Tables:
+    """What gives an app its tables over one client, and is closed with it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.disconnect()
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same work may succeed when it is tried again at once."""
     return isinstance(error, sa.exc.DBAPIError) and (

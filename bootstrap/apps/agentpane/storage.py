@@ -1,11 +1,10 @@
 """agentpane's storage: one interface to its tables, on SQLite or PostgreSQL."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from bootstrap import engine, settings, target
 from bootstrap.apps.agentpane import board, keyed, models, recovery, repositories, stream
-from bootstrap.client import Client
+from bootstrap.client import Client, Tables
 
 # As many as the program's own driver keeps, and no more.
 POOL_SIZE = 10
@@ -24,11 +23,11 @@ class Own:
         return self.node_env == "test" or self.e2e_seed
 
 
-class Storage:
+class Storage(Tables):
     """The tables by name, over one client."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        super().__init__(client)
         self.projects = repositories.Projects(client)
         self.agents = repositories.Agents(client)
         self.tasks = board.Tasks(client)
@@ -54,19 +53,9 @@ class Storage:
         self.terraform_registries = repositories.TerraformRegistries(client)
         self.terraform_modules = repositories.TerraformModules(client)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def recover(self) -> recovery.Recovered:
         """Put right what a stopped server left behind; to be called when a server starts."""
         return recovery.recover(self.client)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.disconnect()
 
 
 def create_storage() -> Storage:

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from bootstrap import engine, settings
 from bootstrap.apps.business_os import repositories
-from bootstrap.client import Client
+from bootstrap.client import Client, Tables
 from bootstrap.errors import SettingsError
 
 # Feature 2.1, Non-Functional Requirements and Database Client.
@@ -41,25 +40,15 @@ class Settings:
         )
 
 
-class Database:
+class Database(Tables):
     """The four tables over one client."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        super().__init__(client)
         self.users = repositories.Users(client)
         self.businesses = repositories.Businesses(client)
         self.conversations = repositories.Conversations(client)
         self.messages = repositories.Messages(client)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.disconnect()
 
 
 def open_database(environ: Mapping[str, str] | None = None) -> Database:

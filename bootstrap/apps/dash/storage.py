@@ -1,11 +1,10 @@
 """dash's storage: its repositories over one client, sized and patient as its settings say."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from bootstrap import engine, settings, target
 from bootstrap.apps.dash import repositories
-from bootstrap.client import Client
+from bootstrap.client import Client, Tables
 
 
 # For 50 agents and more the document advises a pool of 5 to 50.
@@ -47,26 +46,16 @@ class PoolSettings:
         )
 
 
-class Storage:
+class Storage(Tables):
     """The tables by name, over one client."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        super().__init__(client)
         self.swarms = repositories.SwarmRepository(client)
         self.agents = repositories.AgentRepository(client)
         self.events = repositories.EventRepository(client)
         self.sessions = repositories.SessionRepository(client)
         self.budgets = repositories.BudgetRepository(client)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.disconnect()
 
 
 def open_storage() -> Storage:

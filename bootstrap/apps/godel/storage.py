@@ -1,11 +1,11 @@
 """godel's storage: one interface to its four tables, on SQLite or PostgreSQL."""
 
 from collections.abc import Mapping
-from typing import Any, Self, TypedDict
+from typing import Any, TypedDict
 
 from bootstrap import engine, target
 from bootstrap.apps.godel import models, repositories
-from bootstrap.client import Client
+from bootstrap.client import Client, Tables
 from bootstrap.errors import SettingsError
 from bootstrap.repository import Repository
 
@@ -21,21 +21,15 @@ class StorageConfig(TypedDict, total=False):
     path: str
 
 
-class Storage:
+class Storage(Tables):
     """The tables by name, over one client."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        super().__init__(client)
         self.agents = repositories.Agents(client)
         self.teams = repositories.Teams(client)
         self.workflows = repositories.Workflows(client)
         self.events = repositories.Events(client)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def create(self, table: str, values: Mapping[str, Any]) -> models.Base:
         """Insert a row into `table` and give it back, its id made.
@@ -52,10 +46,6 @@ class Storage:
             raise ValueError(f"no table {table!r}; there are {', '.join(tables)}")
         row: models.Base = tables[table].create(values)
         return row
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.disconnect()
 
 
 def create_storage(config: StorageConfig) -> Storage:

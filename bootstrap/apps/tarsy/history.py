@@ -5,13 +5,13 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import sqlalchemy as sa
 
 from bootstrap import backoff, engine, journal, redact, settings, target
 from bootstrap.apps.tarsy import models, repositories
-from bootstrap.client import Client
+from bootstrap.client import Client, Tables
 from bootstrap.errors import BootstrapdError
 
 log = logging.getLogger("tarsy")
@@ -52,11 +52,11 @@ class Settings:
         )
 
 
-class History:
+class History(Tables):
     """The seven tables over one client."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        super().__init__(client)
         self.sessions = repositories.Sessions(client)
         self.stages = repositories.Stages(client)
         self.llm_interactions = repositories.LLMInteractions(client)
@@ -64,16 +64,6 @@ class History:
         self.events = repositories.Events(client)
         self.chats = repositories.Chats(client)
         self.chat_messages = repositories.ChatMessages(client)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.disconnect()
 
 
 def detect_database_type(url: str) -> Literal["postgresql", "sqlite"]:
