@@ -111,7 +111,10 @@ def _there(shown: str, port: int, folder: Path) -> str:
 
 
 def _masked(session: str) -> list[str]:
-    """The lines without what differs each time. One that only repeats itself counts once."""
+    """The lines without what differs each time. One that only repeats itself counts once.
+
+    Of the revisions only the first and the last are shown.
+    """
     text = re.sub(r"^\d\d:\d\d:\d\d", "TIME", session, flags=re.MULTILINE)
     text = re.sub(r"\battempt \d+", "attempt N", text)
     text = re.sub(r"\d+ tries", "N tries", text)
@@ -121,4 +124,7 @@ def _masked(session: str) -> list[str]:
     for line in text.splitlines():
         if lines[-1:] != [line] or WAITING not in line:
             lines.append(line)
+    applied = [number for number, line in enumerate(lines) if " migrate: revision " in line]
+    if applied:
+        lines[applied[0] + 1 : applied[-1]] = ["..."]
     return lines

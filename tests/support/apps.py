@@ -33,6 +33,13 @@ from pg_trigger where not tgisinternal
 union all
 select proname, 'function', proname, pg_get_functiondef(oid)
 from pg_proc where pronamespace = 'public'::regnamespace
+union all
+select polrelid::regclass::text, 'policy', polname,
+    concat_ws(' ', polcmd, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+from pg_policy
+union all
+select oid::regclass::text, 'secured', relname, ''
+from pg_class where relrowsecurity and relnamespace = 'public'::regnamespace
 order by 1, 2, 3
 """
 Catalog = list[tuple[Any, ...]]

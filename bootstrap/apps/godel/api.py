@@ -71,7 +71,9 @@ class Collection:
 
     def __init__(self, repository: Repository[Any]) -> None:
         self.repository = repository
-        self.fields = bodies.fields(repository.table)
+        # The document's: the table has more.
+        columns = repository.table.columns
+        self.fields = bodies.fields(columns[name] for name in repository.attributes)
 
     async def answer(self, request: Request) -> Response:
         """GET lists, POST creates."""
@@ -116,8 +118,10 @@ class _Health:
 
     def __init__(self, storage: Storage) -> None:
         self.client = storage.client
-        tables = (storage.agents, storage.teams, storage.workflows, storage.events)
-        self.looks = [sa.select(each.table).limit(0) for each in tables]
+        self.looks = []
+        for each in (storage.agents, storage.teams, storage.workflows, storage.events):
+            columns = (each.table.columns[name] for name in each.attributes)
+            self.looks.append(sa.select(*columns).limit(0))
 
     async def answer(self, _: Request) -> Response:
         """200, or the problem."""

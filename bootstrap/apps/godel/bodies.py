@@ -1,7 +1,7 @@
 """What a request's body must be: JSON within bounds, with the fields of one table."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,11 +26,11 @@ class InvalidBodyError(ValueError):
         self.malformed = malformed
 
 
-def fields(table: sa.Table) -> dict[str, type]:
-    """The columns that a client may give, with the Python type of each."""
+def fields(columns: Iterable[sa.Column[Any]]) -> dict[str, type]:
+    """Those of the columns that a client may give, with the Python type of each."""
     return {
         column.name: column.type.shape if isinstance(column.type, models.JSONText) else str
-        for column in table.columns
+        for column in columns
         if column.name not in _OWN
     }
 

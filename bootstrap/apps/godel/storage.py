@@ -31,7 +31,7 @@ class Storage(Tables):
         self.workflows = repositories.Workflows(client)
         self.events = repositories.Events(client)
 
-    def create(self, table: str, values: Mapping[str, Any]) -> models.Base:
+    def create(self, table: str, values: Mapping[str, Any]) -> models.Resource:
         """Insert a row into `table` and give it back, its id made.
 
         Raises ValueError for an unknown table or column.
@@ -44,7 +44,7 @@ class Storage(Tables):
         }
         if table not in tables:
             raise ValueError(f"no table {table!r}; there are {', '.join(tables)}")
-        row: models.Base = tables[table].create(values)
+        row: models.Resource = tables[table].create(values)
         return row
 
 

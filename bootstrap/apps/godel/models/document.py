@@ -1,11 +1,16 @@
-"""The four tables of godel. Ids are made by the program, times are milliseconds since 1970."""
+"""The four tables of godel's document, with its columns alone.
+
+Ids are made by the program, times are milliseconds since 1970. What was added to these tables later
+is in `fleet`: whoever uses only these models neither reads nor writes it.
+"""
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, MetaData, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from bootstrap import models
+from bootstrap.apps.godel.models.base import Base
 
 
 def _same_as_created(context: Any) -> int:
@@ -13,15 +18,15 @@ def _same_as_created(context: Any) -> int:
     return created_at
 
 
-class Base(DeclarativeBase):
-    """What every table has."""
+class Resource(Base):
+    """What every table of the document has."""
 
-    metadata = MetaData(naming_convention=models.NAMES)
+    __abstract__ = True
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=models.new_id, sort_order=-1)
 
 
-class Agent(Base):
+class Agent(Resource):
     """An agent with its task."""
 
     __tablename__ = "agents"
@@ -37,7 +42,7 @@ class Agent(Base):
     metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata", models.JSONText(dict))
 
 
-class Team(Base):
+class Team(Resource):
     """A team with its configuration."""
 
     __tablename__ = "teams"
@@ -51,7 +56,7 @@ class Team(Base):
     )
 
 
-class Workflow(Base):
+class Workflow(Resource):
     """A workflow with its steps in order."""
 
     __tablename__ = "workflows"
@@ -65,7 +70,7 @@ class Workflow(Base):
     )
 
 
-class Event(Base):
+class Event(Resource):
     """Something that happened, with its data."""
 
     __tablename__ = "events"
