@@ -325,10 +325,31 @@ def validate(call: Call) -> Document:
 
 @cli.command()
 @options(*_WRITING)
+@click.option("--demo", is_flag=True, help="and fill every table with believable rows")
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="demo rows in the largest tables; those that they refer to get fewer",
+)
+@click.option(
+    "--seed",
+    "number",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="S",
+    help="the same number gives the same demo rows",
+)
+@click.option("--more", is_flag=True, help="demo rows beside those that are there already")
 @verb
-def seed(call: Call) -> Document:
+def seed(call: Call, demo: bool, rows: int, number: int, more: bool) -> Document:
     """Insert the app's reference rows that are not there yet."""
-    return work(call, "seed")
+    from bootstrap import seed as seeding
+
+    return work(call, "seed", seeding.Demo(rows, number, more) if demo else None)
 
 
 @cli.command()

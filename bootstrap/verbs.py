@@ -197,8 +197,13 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         return {**wanted.document(), "validated": validating.document(found)}
 
 
-def seed(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Document:
-    """Insert the reference rows that are missing into a database that is at head."""
+def seed(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    demo: seeding.Demo | None = None,
+) -> Document:
+    """Insert the missing reference rows into a database that is at head; then demo rows."""
     with _place(loaded, record, stop, to_write=True) as place:
         with pipeline.locked(place.opened, record, stop):
             pin.check(place.here, place.base.look())
@@ -210,6 +215,9 @@ def seed(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event
                 ) as worker,
             ):
                 seeded = seeding.seed(place.here, worker, record)
+                if demo is not None:
+                    filled = seeding.fill(place.here, worker, record, demo, seeded)
+                    return {"changed": True, "seeded": seeded.tables, "demo": filled}
                 if not seeded.tables:
                     record.event("nothing_to_seed", seeded.message)
         return {"changed": seeded.inserted > 0, "seeded": seeded.tables}

@@ -328,3 +328,15 @@ class ChatUserMessage(Base):
     content: Mapped[str] = mapped_column(String)
     author: Mapped[str] = mapped_column(String)
     created_at_us: Mapped[int | None] = mapped_column(BigInteger, default=epoch_us)
+
+
+# The words that the program keeps to, for those who make rows without it.
+for _model, _name, _words in (
+    (AlertSession, "status", enums.SessionStatus),
+    (StageExecution, "status", enums.StageStatus),
+    (StageExecution, "parallel_type", enums.ParallelType),
+    (StageExecution, "iteration_strategy", enums.IterationStrategy),
+    (LLMInteraction, "interaction_type", enums.InteractionType),
+    (MCPInteraction, "communication_type", enums.CommunicationType),
+):
+    _model.__table__.columns[_name].info["values"] = tuple(_words)
