@@ -85,11 +85,11 @@ class Worker:
         self.postgres = request["dialect"] == "postgresql"
         self.config = _config(Config, request["alembic"])
         self.config.cmd_opts = argparse.Namespace(x=None, cmd=None, raiseerr=False)
+        self.script = ScriptDirectory.from_config(self.config)
         self.url = self._url(sa)
         self.config.set_main_option(
             "sqlalchemy.url", self.url.render_as_string(hide_password=False).replace("%", "%%")
         )
-        self.script = ScriptDirectory.from_config(self.config)
         # After all else: what the project's own settings put on the path comes first.
         sys.path += [root for root in request["roots"] if root not in sys.path]
         _prepare_connections(sa, self)
@@ -362,10 +362,8 @@ class Worker:
         )
 
     def _env_is_async(self) -> bool:
-        location = self.config.get_main_option("script_location") or ""
-        path = os.path.join(self.request["project"], location, "env.py")
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(os.path.join(self.script.dir, "env.py"), encoding="utf-8") as file:
                 return bool(_ASYNC_ENV.search(file.read()))
         except OSError:
             return False

@@ -21,10 +21,10 @@ FAILS = 'op.execute("select * from nowhere")'
 
 
 def test_an_attempt_is_recorded_with_all_that_belongs_to_it(
-    database_url: str, project: MakeProject, run: Run
+    either_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=["pass", FAILS], models=False)
-    env = {"DATABASE_URL": database_url}
+    env = {"DATABASE_URL": either_url}
     began = datetime.now(UTC) - timedelta(milliseconds=1)
     run("run", env=env, cwd=shop.path).expect(4)
     run("rollback base", env=env, cwd=shop.path).expect(0)
@@ -42,7 +42,7 @@ def test_an_attempt_is_recorded_with_all_that_belongs_to_it(
     assert attempts[0]["error"] is None
     moment = began
     for each in reversed(attempts):
-        actor = urlsplit(database_url).username or os.environ.get("USER") or "root"
+        actor = urlsplit(either_url).username or os.environ.get("USER") or "root"
         assert (each["actor"], each["host"], each["release"]) == (
             actor,
             socket.gethostname(),
@@ -63,9 +63,9 @@ def test_an_attempt_is_recorded_with_all_that_belongs_to_it(
 
 
 def test_two_apps_in_one_database_have_a_record_each(
-    either_url: str, project: MakeProject, run: Run
+    database18: str, project: MakeProject, run: Run
 ) -> None:
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": database18}
     fails_outside = """
     with op.get_context().autocommit_block():
         op.create_table("half", sa.Column("id", sa.Integer))
@@ -119,8 +119,15 @@ def roads(url: str, folder: Path) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize("road", ["URL", "URL file", "parts", "password file"])
-@pytest.mark.parametrize(("kind", "env"), [("ini", "plain"), ("pyproject", "own_engine")])
+@pytest.mark.parametrize(
+    ("road", "kind", "env"),
+    [
+        ("URL", "ini", "plain"),
+        ("URL file", "pyproject", "own_engine"),
+        ("parts", "ini", "own_engine"),
+        ("password file", "pyproject", "async"),
+    ],
+)
 def test_odd_passwords_arrive_on_every_road_and_are_never_shown(
     database18: str, project: MakeProject, run: Run, tmp_path: Path, road: str, kind: str, env: str
 ) -> None:

@@ -130,17 +130,17 @@ def test_others_who_stay_are_not_waited_for_without_end(
 
 
 def test_a_failure_that_left_nothing_is_just_run_again(
-    either_url: str, project: MakeProject, run: Run
+    database18: str, project: MakeProject, run: Run
 ) -> None:
     fails = 'with op.get_context().autocommit_block():\n    op.execute("select * from nowhere")'
     shop = project(revisions=[ONE, fails], models=False)
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": database18}
     ended = run("run --json", env=env, cwd=shop.path).expect(4)
     assert error_of(ended).startswith(
         "revision 0002 (step 0002) failed outside a transaction and may be half done: "
     )
     assert error_of(ended).endswith(
-        f"; {look.identity(either_url)} is at 0001; mend the cause, then run: bootstrapd migrate"
+        f"; {look.identity(database18)} is at 0001; mend the cause, then run: bootstrapd migrate"
     )
     shop.revision("0002", upgrade=fails.replace("nowhere", "one"), down="0001")
     run("run", env=env, cwd=shop.path).expect(0)
@@ -174,21 +174,21 @@ def test_a_failure_that_changed_the_schema_stops_until_somebody_finished_it(
 
 
 def test_or_until_somebody_undid_it_and_it_is_run_again_once(
-    either_url: str, project: MakeProject, run: Run
+    sqlite_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=[ONE, MAKES_AND_FAILS], models=False)
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     run("run", env=env, cwd=shop.path).expect(4)
-    look.query(either_url, "drop table two")
-    look.query(either_url, "create table mended (id int)")
+    look.query(sqlite_url, "drop table two")
+    look.query(sqlite_url, "create table mended (id int)")
     run("run", env=env, cwd=shop.path).expect(4)
     # It fails again, so that it counts as half done again.
     run("migrate --retry", env=env, cwd=shop.path).expect(4)
     assert re.fullmatch(STOPPED, error_of(run("run --json", env=env, cwd=shop.path).expect(4)))
-    look.query(either_url, "drop table two")
+    look.query(sqlite_url, "drop table two")
     shop.revision("0002", upgrade=MAKES_AND_FAILS.replace("nowhere", "one"), down="0001")
     run("migrate --retry", env=env, cwd=shop.path).expect(0)
-    assert look.revisions(either_url) == ["0002"]
+    assert look.revisions(sqlite_url) == ["0002"]
 
 
 @pytest.mark.parametrize(
@@ -208,16 +208,16 @@ def test_or_until_somebody_undid_it_and_it_is_run_again_once(
     ids=["outside", "before"],
 )
 def test_a_failure_that_changed_data_is_never_run_twice(
-    either_url: str, project: MakeProject, run: Run, changes: str
+    database18: str, project: MakeProject, run: Run, changes: str
 ) -> None:
     shop = project(revisions=[ONE, changes], models=False)
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": database18}
     run("run", env=env, cwd=shop.path).expect(4)
     ended = run("run --json", env=env, cwd=shop.path).expect(4)
     match = re.fullmatch(STOPPED, error_of(ended))
     assert match, ended
     assert match[2] == "data"
-    assert look.query(either_url, "select id from one") == [(101,)]
+    assert look.query(database18, "select id from one") == [(101,)]
 
 
 def test_killed_after_a_visible_change_it_stops_too(
@@ -268,10 +268,10 @@ def test_a_connection_that_commits_by_itself_is_taken_for_what_it_is(
 
 
 def test_only_the_next_revision_can_be_marked(
-    either_url: str, project: MakeProject, run: Run
+    sqlite_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=["pass", "pass", "pass"], models=False)
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     run("migrate 0001", env=env, cwd=shop.path).expect(0)
     ended = run("migrate --mark-applied --json", env=env, cwd=shop.path).expect(2)
     assert error_of(ended) == (
@@ -284,4 +284,4 @@ def test_only_the_next_revision_can_be_marked(
     )
     ended = run("migrate --mark-applied 0001 --json", env=env, cwd=shop.path).expect(0)
     assert ended.json()["changed"] is False
-    assert look.revisions(either_url) == ["0001"]
+    assert look.revisions(sqlite_url) == ["0001"]

@@ -32,11 +32,11 @@ def label(path: Path, name: str) -> None:
 
 
 def test_two_heads_from_one_parent_are_refused_by_name(
-    either_url: str, project: MakeProject, run: Run
+    sqlite_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=2)
     shop.revision("0002b", upgrade=table("other"), down="0001")
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     for verb in ("run", "migrate", "plan"):
         ended = run(f"{verb} --json", env=env, cwd=shop.path).expect(4)
         assert error_of(ended) == (
@@ -44,10 +44,10 @@ def test_two_heads_from_one_parent_are_refused_by_name(
             "alembic merge -m join 0002 0002b"
         )
         assert ended.json()["error"]["heads"] == ["0002", "0002b"]
-    assert look.tables(either_url) == set()
+    assert look.tables(sqlite_url) == set()
     shop.revision("0003", down=("0002", "0002b"))
     run("run", env=env, cwd=shop.path).expect(0)
-    assert look.revisions(either_url) == ["0003"]
+    assert look.revisions(sqlite_url) == ["0003"]
 
 
 def test_labelled_branches_and_independent_ones_go_up_together(
@@ -76,24 +76,24 @@ def test_labelled_branches_and_independent_ones_go_up_together(
 
 
 def test_up_down_up_comes_to_the_same_schema(
-    database_url: str, project: MakeProject, run: Run
+    either_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=3)
-    env = {"DATABASE_URL": database_url}
+    env = {"DATABASE_URL": either_url}
     run("run", env=env, cwd=shop.path).expect(0)
-    there = look.tables(database_url)
+    there = look.tables(either_url)
     ended = run("rollback 0001 --json", env=env, cwd=shop.path).expect(0)
     assert ended.json()["steps"] == ["0003", "0002"]
     assert "revision 0002 (step 0002) taken back in " in ended.stderr
     assert "(2 of 2)" in ended.stderr
-    assert look.revisions(database_url) == ["0001"]
-    assert look.tables(database_url) == {"alembic_version", "item_0001"}
+    assert look.revisions(either_url) == ["0001"]
+    assert look.tables(either_url) == {"alembic_version", "item_0001"}
     ended = run("rollback base --json", env=env, cwd=shop.path).expect(0)
     assert (ended.json()["steps"], ended.json()["current"]) == (["0001"], [])
-    assert look.tables(database_url) == {"alembic_version"}
+    assert look.tables(either_url) == {"alembic_version"}
     assert run("rollback base --json", env=env, cwd=shop.path).expect(0).json()["changed"] is False
     run("run", env=env, cwd=shop.path).expect(0)
-    assert look.tables(database_url) == there
+    assert look.tables(either_url) == there
     run("validate", env=env, cwd=shop.path).expect(0)
 
 
@@ -117,29 +117,29 @@ def test_a_way_back_that_fails_leaves_its_revision_whole(
     assert look.tables(either_url) == {"alembic_version", "one", "two"}
 
 
-def test_back_to_where_it_never_was(either_url: str, project: MakeProject, run: Run) -> None:
+def test_back_to_where_it_never_was(sqlite_url: str, project: MakeProject, run: Run) -> None:
     shop = project(revisions=3)
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     run("migrate 0001", env=env, cwd=shop.path).expect(0)
     ended = run("rollback 0002 --json", env=env, cwd=shop.path).expect(2)
     assert error_of(ended) == (
-        f"{look.identity(either_url)} is at 0001 and cannot go back to 0002, which is not below it"
+        f"{look.identity(sqlite_url)} is at 0001 and cannot go back to 0002, which is not below it"
     )
-    assert look.revisions(either_url) == ["0001"]
+    assert look.revisions(sqlite_url) == ["0001"]
 
 
 # -- what does not fit ----------------------------------------------------------------------------
 
 
-def test_a_database_ahead_of_the_release(either_url: str, project: MakeProject, run: Run) -> None:
+def test_a_database_ahead_of_the_release(sqlite_url: str, project: MakeProject, run: Run) -> None:
     shop = project(revisions=3)
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     run("run", env=env, cwd=shop.path).expect(0)
     (shop.versions / "0003_step.py").unlink()
     for verb in ("run", "migrate", "rollback base", "plan", "validate", "wait --revision head"):
         ended = run(f"{verb} --json", env=env, cwd=shop.path).expect(8)
         assert error_of(ended) == (
-            f"{look.identity(either_url)} is at 0003, which this release of shop does not have "
+            f"{look.identity(sqlite_url)} is at 0003, which this release of shop does not have "
             "(its newest is 0002); start the release that brought it, or restore the backup from "
             "before"
         )
@@ -174,24 +174,24 @@ def test_tables_without_history_are_refused(
     ],
 )
 def test_a_broken_revision_file_stops_before_anything_is_done(
-    either_url: str, project: MakeProject, run: Run, broken: str, said: str
+    sqlite_url: str, project: MakeProject, run: Run, broken: str, said: str
 ) -> None:
     shop = project(revisions=1)
     path = shop.revision("0002")
     path.write_text(f"{path.read_text()}{broken}\n")
-    ended = run("run --json", env={"DATABASE_URL": either_url}, cwd=shop.path).expect(4)
+    ended = run("run --json", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(4)
     assert error_of(ended) == (
-        f"the migration of {look.identity(either_url)} could not start: {said}; nothing was changed"
+        f"the migration of {look.identity(sqlite_url)} could not start: {said}; nothing was changed"
     )
-    assert look.tables(either_url) == set()
+    assert look.tables(sqlite_url) == set()
 
 
 def test_a_revision_whose_parent_is_missing(
-    either_url: str, project: MakeProject, run: Run
+    sqlite_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=1)
     shop.revision("0003", down="0002")
-    ended = run("run --json", env={"DATABASE_URL": either_url}, cwd=shop.path).expect(4)
+    ended = run("run --json", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(4)
     assert error_of(ended) == (
         f"the revisions of app shop ({shop.alembic}) cannot be read: there is no '0002'; mend the "
         f"revision files or `alembic` in bootstrapd.toml"
@@ -199,15 +199,15 @@ def test_a_revision_whose_parent_is_missing(
 
 
 def test_revision_ids_that_are_computed_are_asked_of_alembic(
-    either_url: str, project: MakeProject, run: Run
+    sqlite_url: str, project: MakeProject, run: Run
 ) -> None:
     shop = project(revisions=2)
     path = shop.versions / "0002_step.py"
     source = path.read_text()
     assert source.count("revision = '0002'\n") == 1
     path.write_text(source.replace("revision = '0002'\n", "revision = f'{2:04}'\n"))
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     ended = run("run -v", env=env, cwd=shop.path).expect(0)
     assert f"revisions are read by Alembic: {path}: revision is computed" in ended.stderr
-    assert look.revisions(either_url) == ["0002"]
+    assert look.revisions(sqlite_url) == ["0002"]
     assert run("run --json", env=env, cwd=shop.path).expect(0).json()["changed"] is False

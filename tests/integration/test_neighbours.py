@@ -50,11 +50,11 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_revisions_run_under_the_interpreter_of_the_app(
-    project: MakeProject, run: Run, either_url: str, interpreter: Path
+    project: MakeProject, run: Run, sqlite_url: str, interpreter: Path
 ) -> None:
     says = 'import sys\nopen("ran-by", "w").write(sys.prefix)'
     shop = project(revisions=[says], models=False, declare={"python": str(interpreter)})
-    run("run", env={"DATABASE_URL": either_url}, cwd=shop.path).expect(0)
+    run("run", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(0)
     assert (shop.path / "ran-by").read_text() == str(interpreter.parents[1])
 
 
@@ -74,20 +74,20 @@ def test_revisions_run_under_the_interpreter_of_the_app(
     ],
 )
 def test_an_interpreter_that_is_none(
-    project: MakeProject, run: Run, either_url: str, python: str, said: str
+    project: MakeProject, run: Run, sqlite_url: str, python: str, said: str
 ) -> None:
     shop = project(declare={"python": python})
-    ended = run("run --json", env={"DATABASE_URL": either_url}, cwd=shop.path)
+    ended = run("run --json", env={"DATABASE_URL": sqlite_url}, cwd=shop.path)
     assert error_of(ended.expect(2)) == said.format(cwd=shop.path)
 
 
 def test_an_interpreter_without_alembic(
-    project: MakeProject, run: Run, either_url: str, tmp_path: Path
+    project: MakeProject, run: Run, sqlite_url: str, tmp_path: Path
 ) -> None:
     venv.create(tmp_path / "bare", symlinks=True)
     python = tmp_path / "bare" / "bin" / "python"
     shop = project(declare={"python": str(python)})
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     ended = run("run --json", env=env, cwd=shop.path).expect(2)
     assert error_of(ended) == (
         f"the Alembic project {shop.alembic} of app shop cannot be opened with {python}: "
@@ -101,7 +101,7 @@ def test_an_interpreter_without_alembic(
 
 @pytest.mark.parametrize("safe_path", ["", "1"])
 def test_modules_that_are_named_like_bootstrapds_are_the_apps(
-    project: MakeProject, run: Run, either_url: str, safe_path: str
+    project: MakeProject, run: Run, sqlite_url: str, safe_path: str
 ) -> None:
     names = ("app", "settings", "errors", "migrate", "worker")
     shop = project(
@@ -115,12 +115,12 @@ def test_modules_that_are_named_like_bootstrapds_are_the_apps(
         "target_metadata = None",
         "import app, settings, errors\n\ntarget_metadata = None",
     )
-    env = {"DATABASE_URL": either_url, "PYTHONSAFEPATH": safe_path}
+    env = {"DATABASE_URL": sqlite_url, "PYTHONSAFEPATH": safe_path}
     run("run", env=env, cwd=shop.path).expect(0)
 
 
 def test_a_package_in_src_beside_the_declaration_is_found(
-    project: MakeProject, run: Run, either_url: str
+    project: MakeProject, run: Run, sqlite_url: str
 ) -> None:
     shop = project(revisions=1)
     (shop.path / "src").mkdir()
@@ -129,7 +129,7 @@ def test_a_package_in_src_beside_the_declaration_is_found(
     (shop.path / "alembic.ini").rename(shop.path / "db" / "alembic.ini")
     (shop.path / "alembic").rename(shop.path / "db" / "alembic")
     edit(shop.path / "bootstrapd.toml", '"alembic.ini"', '"db/alembic.ini"')
-    env = {"DATABASE_URL": either_url}
+    env = {"DATABASE_URL": sqlite_url}
     run("run", env=env, cwd=shop.path).expect(0)
     run("validate", env=env, cwd=shop.path).expect(0)
     ended = run("run -v", env=env, cwd=shop.path).expect(0)
@@ -140,7 +140,7 @@ def test_a_package_in_src_beside_the_declaration_is_found(
 
 
 def test_an_env_py_that_reads_the_apps_own_variable(
-    project: MakeProject, run: Run, either_url: str
+    project: MakeProject, run: Run, database18: str
 ) -> None:
     shop = project(env="own_engine", declare={"aliases.DATABASE_URL": "SHOP_DB"})
     edit(
@@ -148,13 +148,13 @@ def test_an_env_py_that_reads_the_apps_own_variable(
         'create_engine(config.get_main_option("sqlalchemy.url")',
         '__import__("sqlalchemy").create_engine(__import__("os").environ["SHOP_DB"]',
     )
-    run("run", env={"SHOP_DB": either_url}, cwd=shop.path).expect(0)
-    run("run", env={"DATABASE_URL": either_url}, cwd=shop.path).expect(0)
-    assert look.revisions(either_url) == ["0001"]
+    run("run", env={"SHOP_DB": database18}, cwd=shop.path).expect(0)
+    run("run", env={"DATABASE_URL": database18}, cwd=shop.path).expect(0)
+    assert look.revisions(database18) == ["0001"]
 
 
 def test_placeholders_in_the_ini_are_none_of_bootstrapds_business(
-    project: MakeProject, run: Run, either_url: str
+    project: MakeProject, run: Run, database18: str
 ) -> None:
     shop = project()
     shop.set_url("X")
@@ -163,7 +163,7 @@ def test_placeholders_in_the_ini_are_none_of_bootstrapds_business(
         "sqlalchemy.url = X",
         "sqlalchemy.url = postgresql://%(DB_USER)s:%(DB_PASS)s@nowhere/shop",
     )
-    run("run", env={"DATABASE_URL": either_url}, cwd=shop.path).expect(0)
+    run("run", env={"DATABASE_URL": database18}, cwd=shop.path).expect(0)
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_a_version_table_of_another_name_must_be_declared(
 
 
 def test_alembic_itself_sees_nothing_of_bootstrapds(
-    project: MakeProject, run: Run, database_url: str
+    project: MakeProject, run: Run, either_url: str
 ) -> None:
     shop = project(revisions=2)
-    run("run", env={"DATABASE_URL": database_url}, cwd=shop.path).expect(0)
-    shop.set_url(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    run("run", env={"DATABASE_URL": either_url}, cwd=shop.path).expect(0)
+    shop.set_url(either_url.replace("postgresql:", "postgresql+psycopg:"))
     checked = run("check", cwd=shop.path, python=ALEMBIC).expect(0)
     assert "No new upgrade operations detected." in checked.stdout
 

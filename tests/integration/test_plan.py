@@ -194,11 +194,6 @@ def test_on_postgres_what_looks_at_the_database_has_no_fixed_sql(
     )
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'shop.db'}"
-
-
 @pytest.mark.parametrize("env", ["plain", "async"])
 def test_on_sqlite(
     tmp_path: Path, sqlite_url: str, project: MakeProject, run: Run, env: str

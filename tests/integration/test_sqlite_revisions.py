@@ -49,11 +49,6 @@ def enforce(connection, record):
 """
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'shop.db'}"
-
-
 def error_of(ended: Result) -> str:
     message: str = ended.json()["error"]["message"]
     return message
@@ -71,32 +66,32 @@ def enforcing(shop: Project, env: str) -> Project:
 
 @pytest.mark.parametrize("env", ["plain", "async"])
 def test_rebuilding_a_table_without_foreign_keys_loses_no_rows(
-    project: MakeProject, run: Run, url: str, env: str
+    project: MakeProject, run: Run, sqlite_url: str, env: str
 ) -> None:
     checks = """
     (on,) = op.get_bind().execute(sa.text("PRAGMA foreign_keys")).one()
     op.execute(f"create table seen as select {on} as foreign_keys")
     """
     shop = enforcing(project(env=env, revisions=[FAMILY, REBUILDS, checks], models=False), env)
-    run("run", env={"DATABASE_URL": url}, cwd=shop.path).expect(0)
-    assert look.query(url, "select id from parent") == [(1,), (2,)]
-    assert look.query(url, "select id from child order by id") == [(10,), (20,), (21,)]
-    assert look.query(url, "select foreign_keys from seen") == [(1,)]
+    run("run", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(0)
+    assert look.query(sqlite_url, "select id from parent") == [(1,), (2,)]
+    assert look.query(sqlite_url, "select id from child order by id") == [(10,), (20,), (21,)]
+    assert look.query(sqlite_url, "select foreign_keys from seen") == [(1,)]
 
 
 def test_such_a_revision_stays_whole_when_it_fails(
-    project: MakeProject, run: Run, url: str
+    project: MakeProject, run: Run, sqlite_url: str
 ) -> None:
     fails = REBUILDS + 'op.execute("drop table nowhere")'
     shop = enforcing(project(revisions=[FAMILY, fails], models=False), "plain")
-    ended = run("run --json", env={"DATABASE_URL": url}, cwd=shop.path).expect(4)
+    ended = run("run --json", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(4)
     assert "revision 0002 (step 0002) failed and was rolled back: " in error_of(ended)
-    assert look.query(url, "select old from parent") == [(None,), (None,)]
-    assert look.query(url, "select count(*) from child") == [(3,)]
+    assert look.query(sqlite_url, "select old from parent") == [(None,), (None,)]
+    assert look.query(sqlite_url, "select count(*) from child") == [(3,)]
 
 
 def test_what_was_done_before_foreign_keys_are_turned_off_is_known_to_be_done(
-    project: MakeProject, run: Run, url: str
+    project: MakeProject, run: Run, sqlite_url: str
 ) -> None:
     fails = f'op.create_table("early", sa.Column("id"))\n{REBUILDS}op.execute("drop table nowhere")'
     shop = enforcing(
@@ -106,16 +101,16 @@ def test_what_was_done_before_foreign_keys_are_turned_off_is_known_to_be_done(
         ),
         "plain",
     )
-    env = {"DATABASE_URL": url}
+    env = {"DATABASE_URL": sqlite_url}
     ended = run("run --json", env=env, cwd=shop.path).expect(4)
     assert "failed outside a transaction and may be half done: " in error_of(ended)
-    assert "early" in look.tables(url)
+    assert "early" in look.tables(sqlite_url)
     ended = run("run --json", env=env, cwd=shop.path).expect(4)
     assert "and has changed the schema; only you can tell how far it came." in error_of(ended)
 
 
 def test_statements_that_cannot_be_in_a_transaction(
-    project: MakeProject, run: Run, url: str
+    project: MakeProject, run: Run, sqlite_url: str
 ) -> None:
     shop = project(
         revisions=[
@@ -125,16 +120,19 @@ def test_statements_that_cannot_be_in_a_transaction(
         ],
         models=False,
     )
-    run("run", env={"DATABASE_URL": url}, cwd=shop.path).expect(0)
-    assert look.query(url, "PRAGMA journal_mode") == [("wal",)]
-    assert run("run --json", env={"DATABASE_URL": url}, cwd=shop.path).json()["changed"] is False
+    run("run", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(0)
+    assert look.query(sqlite_url, "PRAGMA journal_mode") == [("wal",)]
+    assert (
+        run("run --json", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).json()["changed"]
+        is False
+    )
 
 
 def test_a_file_that_somebody_writes_to_is_waited_for(
-    project: MakeProject, run: Run, start: Start, url: str, tmp_path: Path
+    project: MakeProject, run: Run, start: Start, sqlite_url: str, tmp_path: Path
 ) -> None:
     shop = project(revisions=2)
-    run("migrate 0001", env={"DATABASE_URL": url}, cwd=shop.path).expect(0)
+    run("migrate 0001", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(0)
     path = shop.path / "alembic" / "env.py"
     source = path.read_text()
     assert source.count('prefix="sqlalchemy."') == 1
@@ -146,7 +144,7 @@ def test_a_file_that_somebody_writes_to_is_waited_for(
     )
     with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as other:
         other.execute("begin immediate")
-        running = start("migrate", env={"DATABASE_URL": url}, cwd=shop.path)
+        running = start("migrate", env={"DATABASE_URL": sqlite_url}, cwd=shop.path)
         running.wait_for("database is locked; retry 1 of 5 in ")
         other.execute("rollback")
     running.wait(timeout=30).expect(0)

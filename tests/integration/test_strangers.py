@@ -45,17 +45,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, dialect: str) -> str:
     ("kind", "env", "dialect"),
     [
         ("ini", "plain", "postgresql"),
-        ("ini", "async", "sqlite"),
         ("ini", "async", "postgresql+psycopg"),
         ("ini", "logging", "postgresql"),
         ("ini", "own_engine", "sqlite"),
-        ("pyproject", "plain", "sqlite"),
-        ("pyproject", "async", "postgresql"),
-        ("pyproject", "logging", "sqlite"),
+        ("pyproject", "async", "sqlite"),
         ("pyproject", "own_engine", "postgresql"),
         ("directory", "plain", "sqlite"),
         ("directory", "async", "postgresql+asyncpg"),
-        ("directory", "own_engine", "postgresql"),
     ],
 )
 def test_a_project_goes_up_is_let_be_grows_and_goes_back(
@@ -78,7 +74,6 @@ def test_a_project_goes_up_is_let_be_grows_and_goes_back(
     assert "CREATE TABLE extra" in planned
     assert "item_0001" not in planned
     assert run("run --json", env=names, cwd=shop.path).expect(0).json()["changed"] is True
-    run("validate", env=names, cwd=shop.path).expect(0)
     run("rollback 0001", env=names, cwd=shop.path).expect(0)
     assert look.tables(url) == {"alembic_version", "item_0001"}
 
