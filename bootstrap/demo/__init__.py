@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from . import columns, schema, sinks
-from .schema import Request
+from .schema import Request as Request
 
 BATCH_ROWS = 5_000
 

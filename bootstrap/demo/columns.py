@@ -78,6 +78,7 @@ class _Builder:
         }
         self.link_of = {key: link for link in place.links for key in link.column_keys}
         self.later = {key for link in place.later for key in link.column_keys}
+        self.referred = schema.referred(place.table)
         # How a row's number within this filling leads to a choice, where choices must not repeat.
         self.fixed: dict[Link | str, Callable[[int], int]] = {}
         self.alone: dict[str, Callable[[int], int]] = {}
@@ -233,6 +234,8 @@ class _Builder:
             return times.source(column, kind, states)
         if (related := self._related(column)) is not None:
             return related
+        if column.key in self.referred:
+            return self._pooled(column.key)
         pool = values.pool(column, kind, self.checks.of(column.name), self._rng(column.key))
         if pool is not None:
             fits = times.fits(column.name, states) if kind == "text" and column.nullable else None

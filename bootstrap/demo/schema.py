@@ -98,6 +98,17 @@ def unique_sets(table: Table) -> list[list[str]]:
     return sorted(unique.values(), key=lambda names: (names != found[0], len(names), names))
 
 
+def referred(table: Table) -> set[str]:
+    """The keys of a table's columns that foreign keys refer to."""
+    return {
+        element.column.key
+        for other in table.metadata.tables.values()
+        for link in other.foreign_key_constraints
+        for element in link.elements
+        if element.column.table is table
+    }
+
+
 def may_be_null(link: Link) -> bool:
     """Whether a row may refer to nothing."""
     return all(element.parent.nullable for element in link.elements)
@@ -117,7 +128,8 @@ def checks(table: Table, dialect: sa.engine.Dialect) -> Checks:
     What they say beyond that is left to the database, which refuses what it cannot take.
     """
     found = Checks()
-    for constraint in table.constraints:
+    of_columns = (each for column in table.columns for each in column.constraints)
+    for constraint in (*table.constraints, *of_columns):
         if not isinstance(constraint, sa.CheckConstraint):
             continue
         text = str(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from . import words
 from .schema import Bounds
@@ -21,6 +22,8 @@ Kind = Literal[
 POOL = 1_000
 MAX_INT = {sa.SmallInteger: 2**15 - 1, sa.BigInteger: 2**53}
 
+_POSTGRESQL: sa.engine.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+
 Make = Callable[[random.Random], Any]
 
 
@@ -29,12 +32,12 @@ def kind_of(column: sa.Column[Any], bounds: Bounds, dialect: sa.engine.Dialect) 
     types = (column.type, column.type.dialect_impl(dialect))
     if choices(column, bounds):
         return "choice"
+    if _items(column) is not None:
+        return "list"
     if any(isinstance(each, sa.JSON) or hasattr(each, "shape") for each in types):
         return "json"
     if any("uuid" in type(each).__name__.lower() for each in types):
         return "uuid"
-    if isinstance(column.type, sa.ARRAY):
-        return "list"
     python = python_type(column.type)
     # In this order: a switch is a whole number and a time is a date too.
     kinds: list[tuple[type, Kind]] = [
@@ -55,14 +58,20 @@ def kind_of(column: sa.Column[Any], bounds: Bounds, dialect: sa.engine.Dialect) 
 
 def python_type(type_: Any) -> type:
     """What the values are in Python; `object` where the type does not tell."""
-    # A decorator does not say what the type says that it decorates; older releases raise an error.
-    while isinstance(type_, sa.types.TypeDecorator):
-        type_ = type_.impl
     try:
         found: type = type_.python_type
     except NotImplementedError:
-        return object
+        found = object
+    # A decorator does not say what the type says that it decorates.
+    if found is object and isinstance(type_, sa.types.TypeDecorator):
+        return python_type(type_.impl)
     return found
+
+
+def _items(column: sa.Column[Any]) -> Any:
+    """The type of what is in an array, which a column may be on PostgreSQL alone."""
+    on_postgres = column.type.dialect_impl(_POSTGRESQL)
+    return on_postgres.item_type if isinstance(on_postgres, sa.ARRAY) else None
 
 
 def choices(column: sa.Column[Any], bounds: Bounds) -> list[str] | None:
@@ -117,7 +126,7 @@ def _weighted(listed: Sequence[str], rng: random.Random) -> list[str]:
     return [*listed, *rng.choices(listed, weights, k=POOL)]
 
 
-_SELDOM = re.compile("default|deleted|archived|locked|hidden|admin|error|failed")
+_SELDOM = re.compile("default|revoked|deleted|archived|locked|hidden|admin|error|failed")
 _NAMES = re.compile("(tag|label|scope|host|skill|command|tool|topic|categorie|feature)s$")
 _LISTS = re.compile(
     "(step|node|edge|turn|mount|agent|plugin|input|output|item|entrie|message|dependencie|child)s?$"
@@ -133,6 +142,10 @@ def _maker(column: sa.Column[Any], kind: Kind, bounds: Bounds) -> Make | None:
         return lambda rng: _uuid(rng, as_text=as_text)
     if kind == "json":
         return _json(column, name)
+    if kind == "list":
+        numbers = python_type(_items(column)) in (int, float, decimal.Decimal)
+        draw: Make = (lambda rng: rng.randrange(100)) if numbers else _noun
+        return lambda rng: [draw(rng) for _ in range(rng.randrange(4))]
     if kind == "switch":
         share = 0.1 if _SELDOM.search(name) else 0.8
         return lambda rng: rng.random() < share
