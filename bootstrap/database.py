@@ -98,6 +98,9 @@ class Database(Protocol):
     def current(self) -> tuple[str, ...]:
         """The applied revisions alone, which is cheaper to ask than the whole state."""
 
+    def identity(self) -> str | None:
+        """Its identity alone; None where it has none, or none that may be read."""
+
     def close(self) -> None:
         """Give everything back, the lock included."""
 

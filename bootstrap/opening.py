@@ -49,7 +49,10 @@ def database(
         base = opened(here, probers[-1])
         try:
             with _database_errors(base, record):
+                front = opened(chosen, probers[-2]) if chosen.direct else None
+                _check_same(front, base)
                 yield Opened(chosen, here, base, waited)
+                _check_same(front, base)
         finally:
             base.close()
     finally:
@@ -119,6 +122,23 @@ def refuse_pooler(
             f"{loaded.target.identity} goes through a pooler in transaction mode, where a "
             "migration lock is lost after each statement; set "
             "BOOTSTRAPD_DIRECT_URL to the server itself"
+        )
+
+
+def _check_same(front: databases.Database | None, base: databases.Database) -> None:
+    """The direct road must lead to the database that the app is given, or the app gets another.
+
+    Before the first migration neither has an identity to tell it by; after it both have.
+    """
+    if front is None:
+        return
+    given, reached = front.identity(), base.identity()
+    # Between the two questions another run may have given it its identity.
+    if given != reached and front.identity() != reached:
+        raise SettingsError(
+            f"BOOTSTRAPD_DIRECT_URL leads to another database than DATABASE_URL: "
+            f"{base.target.identity} is {reached or 'without an identity'}, "
+            f"{front.target.identity} is {given or 'without one'}; let both lead to the same"
         )
 
 

@@ -211,6 +211,16 @@ class Postgres:
                 raise
             return ()
 
+    def identity(self) -> str | None:
+        """What the pin table says."""
+        try:
+            rows = self.connection.execute("select identity::text from bootstrapd.pin")
+        except libpq.Error as error:
+            if error.sqlstate not in (UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE):
+                raise
+            return None
+        return str(rows[0][0]) if rows else None
+
     def close(self) -> None:
         """Close the connection; the server gives the lock back with it."""
         self.connection.close()

@@ -184,7 +184,8 @@ def notify_socket(environ: Mapping[str, str] | None = None) -> NotifySocket | No
 
 def choice(loaded: Loaded, chosen: targets.Target) -> Loaded:
     """The same settings with the target that storage `auto` came to."""
-    return replace(loaded, target=chosen, fallback=None)
+    direct = loaded.direct if chosen.is_postgres else None
+    return replace(loaded, target=chosen, fallback=None, direct=direct)
 
 
 def _settings(names: Lookup) -> Settings:

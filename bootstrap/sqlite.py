@@ -95,6 +95,10 @@ class Sqlite:
         """The rows of the version table; a look costs nothing more here."""
         return self.look().current
 
+    def identity(self) -> str | None:
+        """What the view says."""
+        return self.look().identity
+
     def close(self) -> None:
         """Close the ledger and give the lock back."""
         if self._ledger is not None:

@@ -10,6 +10,9 @@ in argv[1]. The end of stdin means that the parent is gone: then this process en
 server rolls back what is open.
 """
 
+# An app's interpreter may be older than ours.
+from __future__ import annotations
+
 import argparse
 import contextlib
 import importlib
@@ -72,7 +75,7 @@ class Worker:
     """Carries out requests on one Alembic project and one database."""
 
     def __init__(
-        self, request: Mapping[str, Any], channel: "Channel", stopping: threading.Event
+        self, request: Mapping[str, Any], channel: Channel, stopping: threading.Event
     ) -> None:
         import sqlalchemy as sa
         from alembic.config import Config
@@ -85,6 +88,7 @@ class Worker:
         self.postgres = request["dialect"] == "postgresql"
         self.config = _config(Config, request["alembic"])
         self.config.cmd_opts = argparse.Namespace(x=None, cmd=None, raiseerr=False)
+        self._go_home()
         self.script = ScriptDirectory.from_config(self.config)
         self.url = self._url(sa)
         self.config.set_main_option(
@@ -94,6 +98,14 @@ class Worker:
         sys.path += [root for root in request["roots"] if root not in sys.path]
         _prepare_connections(sa, self)
         _prepare_environment(self)
+
+    def _go_home(self) -> None:
+        """Alembic's relative paths start from the folder that its owner calls it in."""
+        option = getattr(self.config, "get_alembic_option", self.config.get_main_option)
+        location = str(option("script_location"))
+        homes = [root for root in self.request["roots"] if os.path.isdir(f"{root}/{location}")]
+        if homes and not os.path.isdir(location):
+            os.chdir(homes[0])
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -397,7 +409,7 @@ class Worker:
 class Step:
     """One revision under way, or none: what of it could not be rolled back any more."""
 
-    def __init__(self, channel: "Channel", revision: str | None) -> None:
+    def __init__(self, channel: Channel, revision: str | None) -> None:
         self.revision = revision
         # Whether some of it was committed before its end.
         self.autocommit = False
@@ -488,7 +500,7 @@ class Transcript:
     def _filled(self, statement: str, values: Any) -> str:
         left = iter(values or ())
 
-        def fill(match: "re.Match[str]") -> str:
+        def fill(match: re.Match[str]) -> str:
             if match[0] != "?":
                 return match[0]
             (literal,) = self._quoting.execute("select quote(?)", (next(left),)).fetchone()
@@ -827,7 +839,9 @@ def _failure(worker: Worker | None, error: BaseException) -> dict[str, Any]:
 
     origin = getattr(error, "orig", None)
     kind = type(error).__name__
-    message = " ".join(str(origin or error).split()).rstrip(".")
+    # PostgreSQL points at the place in the statement; on one line that points nowhere.
+    text = re.sub(r"\nLINE \d+: .*\n *\^", "", str(origin or error))
+    message = " ".join(text.split()).rstrip(".")
     if not message:
         message = kind
     elif isinstance(error, KeyError):
@@ -843,7 +857,7 @@ def _failure(worker: Worker | None, error: BaseException) -> dict[str, Any]:
         "disconnected": bool(getattr(error, "connection_invalidated", False)),
         "revision": worker.step.revision if worker else None,
         "autocommit": worker.step.autocommit if worker else False,
-        "traceback": "".join(traceback.format_exception(error)),
+        "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
 
 

@@ -29,7 +29,7 @@ op.execute("insert into nowhere (id) values (1)")
 """
 NOWHERE = {
     "sqlite": "no such table: nowhere",
-    "postgresql": 'relation "nowhere" does not exist LINE 1: insert into nowhere (id) values (1) ^',
+    "postgresql": 'relation "nowhere" does not exist',
 }
 
 

@@ -136,6 +136,19 @@ def test_a_package_in_src_beside_the_declaration_is_found(
     assert "comparing the models" not in ended.stderr
 
 
+def test_an_ini_whose_paths_start_from_the_folder_of_the_declaration(
+    project: MakeProject, run: Run, sqlite_url: str
+) -> None:
+    shop = project(revisions=1)
+    (shop.path / "db").mkdir()
+    ini = shop.path / "db" / "alembic.ini"
+    (shop.path / "alembic.ini").rename(ini)
+    edit(ini, "script_location = %(here)s/alembic", "script_location = alembic")
+    edit(shop.path / "bootstrapd.toml", '"alembic.ini"', '"db/alembic.ini"')
+    run("run", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(0)
+    assert look.revisions(sqlite_url) == ["0001"]
+
+
 # -- its settings ---------------------------------------------------------------------------------
 
 

@@ -1,10 +1,14 @@
 """Migrations where the app reaches its database through a pooler."""
 
+import re
 from collections.abc import Callable
 
-from tests.support import look
+import pytest
+
+from tests.support import look, processes
 from tests.support.cli import Result
 from tests.support.pgbouncer import PgBouncer
+from tests.support.postgres import Server
 from tests.support.projects import Project
 
 Run = Callable[..., Result]
@@ -64,6 +68,28 @@ def test_session_mode_holds_a_lock(
     assert look.tables(database) == {"alembic_version"}
 
 
+@pytest.mark.parametrize("known", ["neither", "one", "both"])
+def test_the_direct_url_must_lead_to_the_same_database(
+    server18: Server, database18: str, project: MakeProject, run: Run, known: str
+) -> None:
+    shop = project()
+    other = server18.create_database()
+    if known in ("one", "both"):
+        run("run", env={"DATABASE_URL": other}, cwd=shop.path).expect(0)
+    if known == "both":
+        run("run", env={"DATABASE_URL": database18}, cwd=shop.path).expect(0)
+    env = {"DATABASE_URL": database18, "BOOTSTRAPD_DIRECT_URL": other}
+    ended = run(["run", "--json", "--", "echo", "handed over"], env=env, cwd=shop.path).expect(2)
+    message = ended.json()["error"]["message"]
+    assert re.fullmatch(
+        "BOOTSTRAPD_DIRECT_URL leads to another database than DATABASE_URL: "
+        rf"{look.identity(other)} is [0-9a-f-]{{36}}, {look.identity(database18)} is "
+        rf"{'[0-9a-f-]{36}' if known == 'both' else 'without one'}; let both lead to the same",
+        message,
+    ), message
+    server18.drop_database(other)
+
+
 def test_the_direct_url_must_lead_to_the_same_kind_of_database(
     database18: str, project: MakeProject, run: Run
 ) -> None:
@@ -72,3 +98,18 @@ def test_the_direct_url_must_lead_to_the_same_kind_of_database(
     assert ended.json()["error"]["problems"] == [
         "BOOTSTRAPD_DIRECT_URL: wanted a postgresql URL, found sqlite"
     ]
+
+
+def test_storage_auto_that_falls_back_leaves_the_direct_road_too(
+    project: MakeProject, run: Run
+) -> None:
+    shop = project()
+    url = f"postgresql://shop@127.0.0.1:{processes.free_port()}/shop"
+    env = {
+        "DATABASE_URL": url,
+        "BOOTSTRAPD_DIRECT_URL": url,
+        "BOOTSTRAPD_STORAGE": "auto",
+        "BOOTSTRAPD_AUTO_TIMEOUT_S": "0.2",
+    }
+    ended = run("run --json", env=env, cwd=shop.path).expect(0)
+    assert ended.json()["status"]["target"] == str(shop.path / "shop.db")
