@@ -11,12 +11,10 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from bootstrap import budgets
 from bootstrap import models as shared
 from bootstrap.apps.dash import models, views
 from bootstrap.repository import Repository, Row
-
-# What an integer column holds: the tokens of a budget that sets no limit.
-MOST_TOKENS = 2**31 - 1
 
 ViewRow = dict[str, Any]
 
@@ -282,25 +280,8 @@ class BudgetRepository(_Rows[models.Budget]):
         A limit may be reached but not passed. The part of a cost that is too small for the column
         counts as one of its last digits. Raises ValueError for less than nothing.
         """
-        price = decimal.Decimal(str(cost))
-        if tokens < 0 or price.is_nan() or price < 0:
-            raise ValueError(f"wanted 0 or more, found {tokens} tokens and a cost of {cost}")
-        if tokens > MOST_TOKENS or price >= 10**8:
-            return False
-        price = price.quantize(decimal.Decimal("0.0001"), decimal.ROUND_CEILING)
-        columns = self.table.c
-        used = sa.func.coalesce(columns.used_tokens, 0) + sa.literal(tokens, sa.BigInteger)
-        # SQLite adds floats; rounded, the sum is again the one that stands for the decimal.
-        consumed = sa.func.round(columns.consumed + sa.literal(price, models.MONEY), 4)
-        # One statement looks and takes: whoever comes between waits, then sees what is left.
-        take = (
-            sa.update(self.table)
-            .where(columns.id == id_)
-            .where(consumed <= columns.allocated)
-            .where(used <= sa.func.coalesce(columns.max_tokens, MOST_TOKENS))
-            .values(consumed=consumed, used_tokens=used)
-        )
-        return self.client.execute(take) > 0
+        take = budgets.consumption(self.table, id_, tokens, cost)
+        return take is not None and self.client.execute(take) > 0
 
     def get_usage(self, id_: str) -> BudgetUsage | None:
         """What was spent of this budget."""
