@@ -1,10 +1,8 @@
 """The views and triggers of dash: what the database does by itself, on each dialect."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
-from bootstrap import models
+from bootstrap import models, serverside
 
 MONEY = models.Exact(12, 4)
 TRIGGERED = ("swarms", "agents", "sessions", "budgets")
@@ -99,68 +97,31 @@ WHERE "timestamp" > {yesterday}
 GROUP BY type
 """,
 }
-_END = f"COALESCE(a.completed_at, {models.SQLITE_NOW})"
-_PARTS = {
-    "postgresql": {
-        "consumed": "b.consumed",
-        "seconds": "EXTRACT(EPOCH FROM COALESCE(a.completed_at, now()) - a.spawned_at)",
-        "yesterday": "now() - INTERVAL '24 hours'",
-    },
-    "sqlite": {
-        # Of two whole numbers SQLite would make a whole number.
-        "consumed": "CAST(b.consumed AS REAL)",
-        # Its own functions of time know no more than milliseconds, and round them.
-        "seconds": (
-            f"strftime('%s', substr({_END}, 1, 19)) - strftime('%s', substr(a.spawned_at, 1, 19))"
-            f" + (substr({_END}, 20, 7) - substr(a.spawned_at, 20, 7))"
-        ),
-        "yesterday": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-24 hours')",
-    },
-}
-_FUNCTION = """
-CREATE FUNCTION update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.updated_at = now();
-    RETURN NEW;
-END
-$$
-"""
 
 
 def attach(metadata: sa.MetaData) -> None:
     """Have `metadata.create_all` make them after its tables, and `drop_all` drop them before."""
-    sa.event.listen(metadata, "after_create", _create)
-    sa.event.listen(metadata, "before_drop", _drop)
+    serverside.attach(metadata, statements, _dropped)
 
 
 def statements(dialect: str) -> list[str]:
     """What makes the triggers and views on this dialect."""
-    made = [_FUNCTION.strip()] if dialect == "postgresql" else []
-    made += [
-        f"CREATE TRIGGER update_{table}_updated_at {_body(table, dialect)}" for table in TRIGGERED
-    ]
+    made = [serverside.UPDATED_AT] if dialect == "postgresql" else []
+    made += [serverside.updated_at(table, dialect) for table in TRIGGERED]
+    end = f"COALESCE(a.completed_at, {serverside.now(dialect)})"
+    parts = {
+        # Of two whole numbers SQLite would make a whole number.
+        "consumed": "b.consumed" if dialect == "postgresql" else "CAST(b.consumed AS REAL)",
+        "seconds": serverside.seconds("a.spawned_at", end, dialect),
+        "yesterday": serverside.ago("24 hours", dialect),
+    }
     for name, definition in _DEFINITIONS.items():
-        made.append(f"CREATE VIEW {name} AS {definition.strip().format(**_PARTS[dialect])}")
+        made.append(f"CREATE VIEW {name} AS {definition.strip().format(**parts)}")
     return made
 
 
-def _body(table: str, dialect: str) -> str:
+def _dropped(dialect: str) -> list[str]:
+    dropped = [f"DROP VIEW IF EXISTS {name}" for name in reversed(_DEFINITIONS)]
     if dialect == "postgresql":
-        return f"BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION update_updated_at_column()"
-    # A trigger of SQLite cannot change the row on its way. Its own change does not fire it again.
-    return (
-        f"AFTER UPDATE ON {table} FOR EACH ROW BEGIN"
-        f" UPDATE {table} SET updated_at = {models.SQLITE_NOW} WHERE id = NEW.id; END"
-    )
-
-
-def _create(_: sa.MetaData, connection: sa.Connection, **__: Any) -> None:
-    for statement in statements(connection.dialect.name):
-        connection.exec_driver_sql(statement)
-
-
-def _drop(_: sa.MetaData, connection: sa.Connection, **__: Any) -> None:
-    for name in reversed(_DEFINITIONS):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("DROP FUNCTION IF EXISTS update_updated_at_column() CASCADE")
+        dropped.append("DROP FUNCTION IF EXISTS update_updated_at_column() CASCADE")
+    return dropped
