@@ -12,12 +12,14 @@ from . import chance, words
 from .sources import Made, Source
 from .values import Kind
 
+# The interpreter is the app's own, which may be older than datetime.UTC.
+_UTC = datetime.timezone.utc  # noqa: UP017
 # The rows are spread over half a year. It ends at a fixed time: the same seed gives the same rows.
-END = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+END = datetime.datetime(2026, 1, 1, tzinfo=_UTC)
 SPAN_US = 180 * 86_400 * 1_000_000
 HOUR_US = 3600 * 1_000_000
 DAY_US = 24 * HOUR_US
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=_UTC)
 _START_US = (END - _EPOCH) // datetime.timedelta(microseconds=1) - SPAN_US
 
 _ENDED = re.compile(
