@@ -1,10 +1,10 @@
 """One run at a time on real databases: waiting, crowds, killed runs, lost connections."""
 
-import json
 import os
 import re
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -272,16 +272,21 @@ def test_when_the_server_goes_down_the_lock_went_with_it(
 
 
 def test_a_session_that_a_killed_run_left_at_work_is_ended(
-    half_way18: tuple[Project, Running], database18: str, run: Run
+    database18: str, project: MakeProject, run: Run
 ) -> None:
-    shop, running = half_way18
-    running.kill()
-    env = {"DATABASE_URL": database18}
-    ended = run("run --log-format json", env=env, cwd=shop.path, timeout=30).expect(0)
-    events = [json.loads(line) for line in ended.stderr.splitlines()]
-    ended_sessions = [each["message"] for each in events if each["event"] == "leftovers_ended"]
-    assert ended_sessions == ["ended 1 session of a killed run"]
-    assert sessions(database18) == []
+    shop = project()
+    name = postgres.session(Settings(), "0123456789ab", under_lock=True)["application_name"]
+    with (
+        ThreadPoolExecutor() as threads,
+        psycopg.connect(database18, application_name=name) as left,
+    ):
+        working = threads.submit(left.execute, "select pg_sleep(100)")
+        look.until(lambda: sessions(database18))
+        env = {"DATABASE_URL": database18}
+        ended = run("run", env=env, cwd=shop.path, timeout=30).expect(0)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            working.result(timeout=10)
+    assert "ended 1 session of a killed run" in ended.stderr
 
 
 def test_a_look_beside_a_migration_is_not_taken_for_a_leftover(
