@@ -98,6 +98,7 @@ class Worker:
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
         self._stopping_s: float | None = None
+        self._watched_s = 0.0
         self._request: dict[str, Any] = {
             "alembic": str(loaded.app.alembic),
             "project": str(loaded.app.project),
@@ -168,12 +169,14 @@ class Worker:
 
     def _watch(self) -> None:
         """See to it that the work goes on only with the lock and until this process is to end."""
-        if self._base is not None and self._base.lost():
-            self._kill()
-            raise LockLostError
+        now_s = time.monotonic()
+        if self._base is not None and now_s - self._watched_s >= POLL_S:
+            self._watched_s = now_s
+            if self._base.lost():
+                self._kill()
+                raise LockLostError
         if not self._stop.is_set():
             return
-        now_s = time.monotonic()
         if self._stopping_s is None:
             self._stopping_s = now_s
             self._process.send_signal(signal.SIGTERM)
