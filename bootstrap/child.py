@@ -18,6 +18,7 @@ from typing import Any
 from bootstrap import database, journal, postgres, redact, settings
 from bootstrap.errors import MigrationError, SettingsError, Terminated
 
+WORKER = Path(__file__).with_name("worker") / "__main__.py"
 KEPT_LINES = 20
 POLL_S = 0.1
 DISCONNECT_S = 1.0
@@ -75,7 +76,7 @@ class Worker:
         self._python = loaded.app.python or sys.executable
         try:
             self._process = subprocess.Popen(
-                [self._python, str(Path(__file__).with_name("worker.py")), str(sending)],
+                [self._python, str(WORKER), str(sending)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

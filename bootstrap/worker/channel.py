@@ -1,0 +1,45 @@
+"""The line to the parent: JSON lines in both directions."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from typing import Any
+
+PARENT_GONE = 70
+
+
+class Channel:
+    """Events and answers leave on a file descriptor, the parent's lines come from stdin.
+
+    The end of stdin means that the parent is gone: then this process ends at once, and the server
+    rolls back what is open.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._out = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+        self._in: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self._in.put(line)
+        os._exit(PARENT_GONE)
+
+    def send(self, **message: object) -> None:
+        """One line to the parent."""
+        self._out.write(json.dumps(message, default=str) + "\n")
+
+    def receive(self) -> dict[str, Any]:
+        """The parent's next line; waits for it."""
+        # With a timeout the main thread stays open to signals on every platform.
+        while True:
+            try:
+                received = json.loads(self._in.get(timeout=3600))
+            except queue.Empty:
+                continue
+            assert isinstance(received, dict)
+            return received

@@ -1,0 +1,59 @@
+"""The conversation with the parent: requests come, events and answers leave."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .channel import Channel
+
+if TYPE_CHECKING:
+    from .project import Project
+
+# The module whose function of the request's name answers it; called with the project first.
+ANSWERED_IN = {
+    "describe": "history",
+    "upgrade": "migrate",
+    "downgrade": "migrate",
+    "stamp": "migrate",
+    "sql": "render",
+    "compare": "compare",
+    "seed": "seeds",
+    "demo": "seeds",
+    "new": "history",
+}
+
+
+def hold(descriptor: int) -> None:
+    """Answer requests until the parent closes stdin; the first one opens the project."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    # A terminal sends this to parent and child alike; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(descriptor)
+    project: Project | None = None
+    while True:
+        request = channel.receive()
+        do = request.pop("do")
+        try:
+            if do == "open":
+                project = _open(request, channel, stopping)
+                answer: Mapping[str, Any] = {}
+            else:
+                module = importlib.import_module(f".{ANSWERED_IN[do]}", __package__)
+                answer = getattr(module, do)(project, **request)
+            channel.send(answer=answer)
+        except (Exception, SystemExit) as error:
+            from . import failure
+
+            step = project.step if project else None
+            channel.send(error=failure.told(error, step))
+
+
+def _open(request: Mapping[str, Any], channel: Channel, stopping: threading.Event) -> Project:
+    from .project import Project
+
+    return Project(request, channel, stopping)

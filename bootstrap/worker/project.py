@@ -1,0 +1,95 @@
+"""One Alembic project, opened on one database."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+
+from . import connections, environment, url
+from .step import Step
+
+if TYPE_CHECKING:
+    import threading
+
+    from .channel import Channel
+
+
+class Project:
+    """What requests work on: Alembic's configuration and scripts, the URL, the step under way."""
+
+    def __init__(
+        self, request: Mapping[str, Any], channel: Channel, stopping: threading.Event
+    ) -> None:
+        self.request = request
+        self.channel = channel
+        self.stopping = stopping
+        self.step = Step(channel, None)
+        self.postgres = request["dialect"] == "postgresql"
+        self.config = _config(request["alembic"])
+        self.config.cmd_opts = argparse.Namespace(x=None, cmd=None, raiseerr=False)
+        self._go_home()
+        self.script = ScriptDirectory.from_config(self.config)
+        self.url = url.make(self)
+        self.set_url()
+        # After all else: what the project's own settings put on the path comes first.
+        sys.path += [root for root in request["roots"] if root not in sys.path]
+        connections.prepare(self)
+        environment.prepare(self)
+
+    def set_url(self) -> None:
+        """Write the URL where env.py looks for it first."""
+        text = self.url.render_as_string(hide_password=False)
+        self.config.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
+
+    def run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
+        """Run env.py, which calls `fn` with the applied revisions and the migration context."""
+        with EnvironmentContext(self.config, self.script, fn=fn, **options):
+            self.script.run_env()
+
+    def engine(self) -> sa.engine.Engine:
+        """An engine on the database, by a driver that is not asynchronous."""
+        return sa.create_engine(url.synchronous(self), poolclass=sa.pool.NullPool)
+
+    def _go_home(self) -> None:
+        """Alembic's relative paths start from the folder that its owner calls it in."""
+        option = getattr(self.config, "get_alembic_option", self.config.get_main_option)
+        location = str(option("script_location"))
+        homes = [root for root in self.request["roots"] if os.path.isdir(f"{root}/{location}")]
+        if homes and not os.path.isdir(location):
+            os.chdir(homes[0])
+
+
+def attribute(name: str) -> Any:
+    """What `package.module:attribute` names."""
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def metadata_sets(declared: Any) -> list[Any]:
+    """A project may have one set of models or several."""
+    return list(declared) if isinstance(declared, (list, tuple)) else [declared]
+
+
+def _config(alembic: str) -> Config:
+    if os.path.isdir(alembic):
+        config = Config()
+        config.set_main_option("script_location", alembic.replace("%", "%%"))
+        return config
+    if alembic.endswith(".toml"):
+        config = Config(toml_file=alembic)
+        if config.get_alembic_option("script_location") is None:
+            raise ValueError(f"{alembic}: [tool.alembic] has no script_location")
+        return config
+    return Config(alembic)

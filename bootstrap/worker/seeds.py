@@ -1,0 +1,75 @@
+"""Rows: the app's reference rows, and demo rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from .project import attribute, metadata_sets
+from .step import StoppedError
+
+if TYPE_CHECKING:
+    from .project import Project
+
+
+def seed(project: Project, seeds: str, metadata: str | None, folder: str) -> dict[str, Any]:
+    """Insert the app's reference rows that are not there; counts a table.
+
+    Seeds that are a function are called in `folder`.
+    """
+    declared = attribute(seeds)
+    with project.engine().begin() as connection:
+        if callable(declared):
+            os.chdir(folder)
+            try:
+                return {"seeded": declared(connection) or {}}
+            finally:
+                os.chdir(project.request["project"])
+        known = attribute(metadata) if metadata else None
+        return {
+            "seeded": {
+                name: _insert_missing(connection, _table(name, known, connection), entry)
+                for name, entry in declared.items()
+            }
+        }
+
+
+def demo(
+    project: Project, metadata: str, rows: int, seed: int, more: bool, reference: dict[str, int]
+) -> dict[str, Any]:
+    """Fill every table with demo rows in one transaction; counts a table."""
+    from .. import demo as filling
+
+    def report(done: int, total: int, table: str) -> None:
+        if project.stopping.is_set():
+            raise StoppedError
+        project.channel.send(event="demo_progress", done=done, total=total, table=table)
+
+    made: dict[str, int] = {}
+    with project.engine().begin() as connection:
+        for each in metadata_sets(attribute(metadata)):
+            request = filling.Request(rows, seed, more, reference)
+            made.update(filling.fill(connection, each, request, report))
+    return {"demo": made}
+
+
+def _table(name: str, metadata: Any, connection: Any) -> Any:
+    if metadata is not None and name in metadata.tables:
+        return metadata.tables[name]
+    schema, _, plain = name.rpartition(".")
+    return sa.Table(plain, sa.MetaData(), schema=schema or None, autoload_with=connection)
+
+
+def _insert_missing(connection: Any, table: Any, entry: Mapping[str, Any]) -> dict[str, int]:
+    """Insert the rows whose key is not there; what is there stays as it is."""
+    key = [table.c[name] for name in entry["key"]]
+    present = {tuple(row) for row in connection.execute(sa.select(*key))}
+    missing = [
+        row for row in entry["rows"] if tuple(row[name] for name in entry["key"]) not in present
+    ]
+    if missing:
+        connection.execute(table.insert(), missing)
+    return {"inserted": len(missing), "present": len(entry["rows"]) - len(missing)}
