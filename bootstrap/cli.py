@@ -41,7 +41,6 @@ _COMMON = (
 _WRITING = ("BOOTSTRAPD_DIRECT_URL", "BOOTSTRAPD_ACCEPT_IDENTITY")
 
 T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., Any])
 Document = Mapping[str, Any]
 
 
@@ -80,34 +79,49 @@ class Call:
         return self.loaded
 
 
-def options(*extra: str) -> Callable[[Command], Command]:
-    """The options that every verb has, those in `extra` by their setting's name, and --json."""
+class Verb(click.Command):
+    """A command whose common options are made when it is called: of all verbs, one is."""
 
-    def decorate(command: Command) -> Command:
-        for name in reversed((*_COMMON, *extra)):
-            spec = SPECS[name]
-            boolean = spec.type is bool
-            declared = click.option(
-                spec.metadata["flag"],
-                name,
-                is_flag=boolean,
-                flag_value="true" if boolean else None,
-                default=None,
-                metavar=None if boolean else _metavar(spec.metadata["flag"]),
-                help=f"{spec.metadata['what']} [env: {name}]",
-            )
-            command = declared(command)
-        command = click.option(
-            "--json", "as_json", is_flag=True, help="one JSON document on stdout"
-        )(command)
-        command = click.option(
-            "-v", "--verbose", is_flag=True, help="say more; a traceback on errors"
-        )(command)
-        return click.option("-q", "--quiet", is_flag=True, help="say only warnings and errors")(
-            command
-        )
+    def __init__(self, *arguments: Any, common: Sequence[str] = (), **words: Any) -> None:
+        super().__init__(*arguments, **words)
+        self._common = common
+        self._made: list[click.Parameter] | None = None
 
-    return decorate
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """All options and arguments: those that every verb has, then its own, then --help."""
+        if self._made is None:
+            self._made = [*_common_options(self._common), *super().get_params(ctx)]
+        return self._made
+
+
+def _common_options(names: Sequence[str]) -> list[click.Option]:
+    def switch(*declarations: str, text: str) -> click.Option:
+        return click.Option(declarations, is_flag=True, help=text)
+
+    return [
+        switch("-q", "--quiet", text="say only warnings and errors"),
+        switch("-v", "--verbose", text="say more; a traceback on errors"),
+        switch("--json", "as_json", text="one JSON document on stdout"),
+        *map(_setting_option, names),
+    ]
+
+
+def _setting_option(name: str) -> click.Option:
+    spec = SPECS[name]
+    boolean = spec.type is bool
+    return click.Option(
+        [spec.metadata["flag"], name],
+        is_flag=boolean,
+        flag_value="true" if boolean else None,
+        default=None,
+        metavar=None if boolean else _metavar(spec.metadata["flag"]),
+        help=f"{spec.metadata['what']} [env: {name}]",
+    )
+
+
+def command(*extra: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """A verb with the options that all have, and those in `extra` by their setting's name."""
+    return cli.command(name, cls=Verb, common=(*_COMMON, *extra))
 
 
 def verb(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -203,8 +217,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
-@options(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @verb
 def run(call: Call, command: Sequence[str]) -> None:
@@ -226,8 +239,7 @@ def run(call: Call, command: Sequence[str]) -> None:
         handover.become(command, settings.handed_over(call.settings))
 
 
-@cli.command()
-@options(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
 @verb
 def serve(call: Call) -> None:
     """Go the whole way, then stay: keep watching, serve health."""
@@ -240,8 +252,7 @@ def serve(call: Call) -> None:
         interruptible(call, lambda stop: serving.serve(loaded, call.record, stop))
 
 
-@cli.command()
-@options("BOOTSTRAPD_REQUIRE_PRIMARY")
+@command("BOOTSTRAPD_REQUIRE_PRIMARY")
 @click.option(
     "--revision", metavar="REV", help="until the database is at REV or beyond; head is the newest"
 )
@@ -254,8 +265,7 @@ def wait(call: Call, revision: str | None) -> Document:
     return work(call, "wait", revision)
 
 
-@cli.command()
-@options(*_WRITING)
+@command(*_WRITING)
 @click.argument("revision", metavar="[REV]", default="heads")
 @click.option("--mark-applied", is_flag=True, help="record REV as applied without running it")
 @click.option("--retry", is_flag=True, help="run a revision again that was stopped half-way")
@@ -267,8 +277,7 @@ def migrate(call: Call, revision: str, mark_applied: bool, retry: bool) -> Docum
     return work(call, "upgrade", revision, retry=retry)
 
 
-@cli.command()
-@options(*_WRITING)
+@command(*_WRITING)
 @click.argument("revision", metavar="REV")
 @verb
 def rollback(call: Call, revision: str) -> Document:
@@ -276,8 +285,7 @@ def rollback(call: Call, revision: str) -> Document:
     return work(call, "downgrade", revision)
 
 
-@cli.command()
-@options("BOOTSTRAPD_DIRECT_URL")
+@command("BOOTSTRAPD_DIRECT_URL")
 @click.argument("revision", metavar="[REV]", default="heads")
 @verb
 def plan(call: Call, revision: str) -> Document:
@@ -288,8 +296,7 @@ def plan(call: Call, revision: str) -> Document:
     return found
 
 
-@cli.command()
-@options("BOOTSTRAPD_DIRECT_URL")
+@command("BOOTSTRAPD_DIRECT_URL")
 @click.option(
     "--attempts", metavar="N", default=10, show_default=True, help="how many attempts to list"
 )
@@ -302,8 +309,7 @@ def status(call: Call, attempts: int) -> Document:
     return found
 
 
-@cli.command()
-@options("BOOTSTRAPD_DIRECT_URL")
+@command("BOOTSTRAPD_DIRECT_URL")
 @click.argument("name")
 @click.option("--empty", is_flag=True, help="do not compare the models with the database")
 @verb
@@ -315,16 +321,14 @@ def new(call: Call, name: str, empty: bool) -> Document:
     return found
 
 
-@cli.command()
-@options("BOOTSTRAPD_DIRECT_URL")
+@command("BOOTSTRAPD_DIRECT_URL")
 @verb
 def validate(call: Call) -> Document:
     """Compare the database with the release: revisions and models. Exit 5 on any difference."""
     return work(call, "validate")
 
 
-@cli.command()
-@options(*_WRITING)
+@command(*_WRITING)
 @click.option("--demo", is_flag=True, help="and fill every table with believable rows")
 @click.option(
     "--rows",
@@ -352,8 +356,7 @@ def seed(call: Call, demo: bool, rows: int, number: int, more: bool) -> Document
     return work(call, "seed", seeding.Demo(rows, number, more) if demo else None)
 
 
-@cli.command()
-@options("BOOTSTRAPD_HEALTH_ADDRESS")
+@command("BOOTSTRAPD_HEALTH_ADDRESS")
 @verb
 def healthcheck(call: Call) -> Document:
     """Exit 0 if a running bootstrapd says ready, else 1. Asks no database."""
@@ -373,8 +376,7 @@ def healthcheck(call: Call) -> Document:
     return document
 
 
-@cli.command("settings")
-@options(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS", name="settings")
 @verb
 def settings_(call: Call) -> Document:
     """Print the effective settings, secrets hidden, each with where it came from."""
@@ -390,8 +392,7 @@ def settings_(call: Call) -> Document:
     }
 
 
-@cli.command("apps")
-@options()
+@command(name="apps")
 @verb
 def apps_(call: Call) -> Document:
     """List the apps: those that are shipped and those of bootstrapd.toml."""

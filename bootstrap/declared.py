@@ -9,8 +9,8 @@ from bootstrap import app as apps
 from bootstrap import options
 from bootstrap.lookup import Lookup
 
-_PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-_APP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PLACEHOLDER = r"\$\{(\w+)(?::-([^}]*))?\}"
+_APP_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 APP_KEYS = {
     "alembic": str,
     "title": str,
@@ -68,7 +68,7 @@ def declared_apps(names: Lookup, config: Mapping[str, Any]) -> dict[str, apps.Ap
             names.problems.append(f"{where}: wanted a table, found {entry!r}")
             names.broken.add(name)
             continue
-        if not _APP_NAME.fullmatch(name):
+        if not re.fullmatch(_APP_NAME, name):
             names.problems.append(f"{where}: wanted a name of letters, digits and . _ -")
         for key, value in entry.items():
             if key not in APP_KEYS:
@@ -213,7 +213,7 @@ def _app_file(names: Lookup, file: apps.ConfigFile) -> None:
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value is not None:
-            filled = _PLACEHOLDER.sub(lambda match: _filled(names, match), str(value))
+            filled = re.sub(_PLACEHOLDER, lambda match: _filled(names, match), str(value))
             if filled:
                 found[name] = (filled, f"{file.path}: {key}")
     # The file names both databases and chooses by its type: the other one is not configured.

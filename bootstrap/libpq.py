@@ -6,6 +6,7 @@ knows no time limit for the first query, and its error has no SQLSTATE. The libr
 comes with psycopg's binary wheel, else the system's. See https://www.postgresql.org/docs/18/libpq.html
 """
 
+import contextlib
 import ctypes
 import json
 import re
@@ -27,8 +28,8 @@ _VERBOSE = 2
 _SQLSTATE, _PRIMARY, _DETAIL = (ord(letter) for letter in "CMD")
 
 # With verbose errors the code stands between the severity, in any language, and the text.
-_CODE = re.compile(r"(?P<severity>\S+:  )(?P<code>[0-9A-Z]{5}): ")
-_LOCATION = re.compile(r"^LOCATION:  .*\n?", re.MULTILINE)
+_CODE = r"(?P<severity>\S+:  )(?P<code>[0-9A-Z]{5}): "
+_LOCATION = r"(?m)^LOCATION:  .*\n?"
 # What else than text comes back, by the object id of its type (pg_type.dat).
 _READERS: Mapping[int, Callable[[str], Any]] = {
     16: lambda text: text == "t",
@@ -190,7 +191,7 @@ def places(params: Mapping[str, str]) -> list[dict[str, str]]:
             found.append(here)
             continue
         try:
-            known = socket.getaddrinfo(host, port or 5432, type=socket.SOCK_STREAM)
+            known = socket.getaddrinfo(_resolved(host), port or 5432, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             failure = Error(f"failed to resolve host {host!r}: {error}")
             continue
@@ -198,6 +199,11 @@ def places(params: Mapping[str, str]) -> list[dict[str, str]]:
     if not found and failure is not None:
         raise failure
     return found
+
+
+def _resolved(host: str) -> str | bytes:
+    """A plain name as bytes: for a text, Python imports the tables of all scripts first."""
+    return host.encode() if host.isascii() else host
 
 
 def identifier(*names: str) -> str:
@@ -220,9 +226,9 @@ def _log_in(handle: int, deadline_s: float) -> None:
 
 
 def _login_error(handle: int | None) -> Error:
-    message = _LOCATION.sub("", _pq().PQerrorMessage(handle).decode(errors="replace")).rstrip()
-    codes = [match["code"] for match in _CODE.finditer(message)]
-    return Error(_CODE.sub(r"\g<severity>", message), codes[-1] if codes else None)
+    message = re.sub(_LOCATION, "", _pq().PQerrorMessage(handle).decode(errors="replace")).rstrip()
+    codes = [match["code"] for match in re.finditer(_CODE, message)]
+    return Error(re.sub(_CODE, r"\g<severity>", message), codes[-1] if codes else None)
 
 
 def _failed(result: int) -> Error:
@@ -332,7 +338,9 @@ def _load() -> ctypes.CDLL:
 def _bundled() -> list[Path]:
     """The library inside psycopg's binary wheel, whose name has a digest in it."""
     for folder in sys.path:
-        found = sorted(Path(folder, "psycopg_binary.libs").glob("libpq-*.so*"))
-        if found:
-            return found
+        place = Path(folder, "psycopg_binary.libs")
+        with contextlib.suppress(OSError):
+            found = [path for path in place.iterdir() if path.name.startswith("libpq-")]
+            if found:
+                return found
     return []

@@ -11,7 +11,7 @@ STORAGES = ("sqlite", "postgres", "auto")
 # What the five documents call these choices.
 _STORAGE_SYNONYMS = {"postgresql": "postgres", "sqlite3": "sqlite"}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_ADDRESS = re.compile(r"(?P<host>[^\s:\[\]/]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
+_ADDRESS = r"(?P<host>[^\s:\[\]/]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})"
 PARTS = ("host", "port", "db", "user", "password")
 
 
@@ -296,7 +296,7 @@ SPECS = {spec.metadata["env"]: spec for spec in fields(Settings)}
 
 def host_and_port(address: str) -> tuple[str, int]:
     """The parts of `host:port` or `[ipv6]:port`. Raises ValueError for any other form."""
-    match = _ADDRESS.fullmatch(address)
+    match = re.fullmatch(_ADDRESS, address)
     if match is None or int(match["port"]) > 65535:
         raise ValueError(f"wanted host:port, found {address!r}")
     return match["host"].strip("[]"), int(match["port"])

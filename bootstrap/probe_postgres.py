@@ -57,11 +57,11 @@ _BY_TEXT: tuple[tuple[str, ErrorClass], ...] = (
     (r"authentication|password|channel binding|no such user", "authentication"),
     (r"SSL|TLS|certificate|private key", "tls"),
 )
-_FAILED = re.compile(r"^connection to server .*? failed: (.*)$", re.MULTILINE)
+_FAILED = r"(?m)^connection to server .*? failed: (.*)$"
 # libpq puts two spaces after the severity of a server's message, in whatever language it is.
-_SEVERITY = re.compile(r"^\S+:  ")
-_DETAIL = re.compile(r"^DETAIL:  (.*?)\.?$", re.MULTILINE)
-_UNUSABLE = re.compile(r"could not match|invalid .*(?:value|option)")
+_SEVERITY = r"^\S+:  "
+_DETAIL = r"(?m)^DETAIL:  (.*?)\.?$"
+_UNUSABLE = r"could not match|invalid .*(?:value|option)"
 
 _ROUND_TRIP = (
     "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"
@@ -162,10 +162,10 @@ class Postgres:
         return ready
 
     def _failed(self, error: "libpq.Error") -> Answer:
-        cause = _SEVERITY.sub("", _cause(error.message))
-        if error.sqlstate is None and _UNUSABLE.match(cause):
+        cause = re.sub(_SEVERITY, "", _cause(error.message))
+        if error.sqlstate is None and re.match(_UNUSABLE, cause):
             raise SettingsError(f"{self.setting}: {cause}")
-        detail = _DETAIL.search(error.message)
+        detail = re.search(_DETAIL, error.message)
         more = f" ({detail[1]})" if detail else ""
         # The sentence around it says for which user, and the number says nothing.
         cause = re.sub(r' for user ".*"$|\[Errno -?\d+\] ', "", cause)
@@ -189,7 +189,7 @@ def _classify(error: "libpq.Error") -> ErrorClass:
 
 def _cause(message: str) -> str:
     """The line in libpq's message that says why: the last one, as it may have tried twice."""
-    causes = _FAILED.findall(message) or [message.partition("\n")[0]]
+    causes = re.findall(_FAILED, message) or [message.partition("\n")[0]]
     return str(causes[-1]).removeprefix("consuming input failed: ")
 
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _FORMS = "redis://host:port/number, rediss:// for TLS, or unix:///path?db=number"
 # A password that was pasted as it is runs from the first ":" to the last "@".
-_PASTED = re.compile(r"(rediss?://[^:@/?#]*:)(.*[/?#].*)(@[^@]*)", re.DOTALL)
+_PASTED = r"(?s)(rediss?://[^:@/?#]*:)(.*[/?#].*)(@[^@]*)"
 # How OpenSSL's errors begin and end in Python.
-_SSL_FRAME = re.compile(r"^\[.*?\] | \(_ssl\.c:\d+\)$")
+_SSL_FRAME = r"^\[.*?\] | \(_ssl\.c:\d+\)$"
 _BY_TEXT: tuple[tuple[str, ErrorClass], ...] = (
     (r"^BUSY ", "busy"),
     (r"^DENIED ", "not_authorized"),
@@ -34,7 +34,9 @@ class Redis:
 
     def __init__(self, url: str, *, setting: str = "REDIS_URL") -> None:
         self.setting = setting
-        self._url = _PASTED.sub(lambda found: found[1] + quote(found[2], safe="%") + found[3], url)
+        self._url = re.sub(
+            _PASTED, lambda found: found[1] + quote(found[2], safe="%") + found[3], url
+        )
         try:
             parts = urlsplit(self._url)
             self._place = (parts.hostname or "localhost", parts.port or 6379)
@@ -149,4 +151,4 @@ def _system_error(error: OSError) -> Answer:
         if isinstance(error, kind):
             error_class = found
             break
-    return answer(error_class, _SSL_FRAME.sub("", error.strerror or str(error)))
+    return answer(error_class, re.sub(_SSL_FRAME, "", error.strerror or str(error)))

@@ -7,25 +7,23 @@ from urllib.parse import quote, unquote
 
 MASK = "***"
 
+# Compiled when a text first needs them, which in most runs is never.
 # user:password@ in any URL. The password runs to the last "@" before white space or a quote, since
 # people paste passwords that hold "@" and "/" as they are.
-_IN_URL = re.compile(
-    r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s:@/'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE
-)
+_IN_URL = r"(?i)(?P<before>\b[a-z][a-z0-9+.-]*://[^\s:@/'\"]*:)[^\s'\"]*(?=@)"
 # The same in a text that is known to be one URL: here white space and quotes are of the password.
-_OF_URL = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^:@/]*:).*(?=@)", re.IGNORECASE | re.DOTALL)
-# password=... as an option of a URL.
-_IN_QUERY = re.compile(r"(?P<before>[?&]\w*(?:password|passwd)=)[^\s&]*", re.IGNORECASE)
-# password=... in libpq's key=value form, in environments and in reprs; quoted, or up to the next
-# white space, which a backslash makes part of it.
-_AS_KEY = re.compile(
-    r"(?P<before>(?<![?&])\b\w*(?:password|passwd)\\?['\"]?\s*[=:]\s*)"
+_OF_URL = r"(?is)(?P<before>[a-z][a-z0-9+.-]*://[^:@/]*:).*(?=@)"
+_AFTER_NAME = (
+    # password=... as an option of a URL.
+    r"(?i)(?P<before>[?&]\w*(?:password|passwd)=)[^\s&]*",
+    # password=... in libpq's key=value form, in environments and in reprs; quoted, or up to the
+    # next white space, which a backslash makes part of it.
+    r"(?is)(?P<before>(?<![?&])\b\w*(?:password|passwd)\\?['\"]?\s*[=:]\s*)"
     r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?:\\.|[^\s\\])+)",
-    re.IGNORECASE | re.DOTALL,
+    # CREATE ROLE app PASSWORD '...'
+    r"(?i)(?P<before>\bpassword\s+)'(?:[^']|'')*'",
 )
-# CREATE ROLE app PASSWORD '...'
-_IN_SQL = re.compile(r"(?P<before>\bpassword\s+)'(?:[^']|'')*'", re.IGNORECASE)
-_SECRET_KEY = re.compile(r"\w*(?:password|passwd)", re.IGNORECASE)
+_NAMES = ("password", "passwd")
 
 _known: set[str] = set()
 
@@ -48,14 +46,18 @@ def text(value: str) -> str:
     """`value` with every secret replaced by `***`."""
     for secret in sorted(_known, key=len, reverse=True):
         value = value.replace(secret, MASK)
-    for pattern in (_IN_URL, _IN_QUERY, _AS_KEY, _IN_SQL):
-        value = pattern.sub(rf"\g<before>{MASK}", value)
+    if "://" in value:
+        value = re.sub(_IN_URL, rf"\g<before>{MASK}", value)
+    lowered = value.lower()
+    if any(name in lowered for name in _NAMES):
+        for pattern in _AFTER_NAME:
+            value = re.sub(pattern, rf"\g<before>{MASK}", value)
     return value
 
 
 def url(value: str) -> str:
     """A URL without its password, however that is written."""
-    return text(_OF_URL.sub(rf"\g<before>{MASK}", value))
+    return text(re.sub(_OF_URL, rf"\g<before>{MASK}", value))
 
 
 def document(value: Any) -> Any:
@@ -70,6 +72,6 @@ def document(value: Any) -> Any:
 
 
 def _entry(key: str, value: Any) -> Any:
-    if isinstance(value, str) and value and _SECRET_KEY.fullmatch(key):
+    if isinstance(value, str) and value and key.lower().endswith(_NAMES):
         return MASK
     return document(value)

@@ -218,7 +218,8 @@ def _settings(names: Lookup) -> Settings:
             f"{names.sources['BOOTSTRAPD_STORAGE']}: auto may fall back to SQLite and is not "
             "allowed in production; wanted sqlite or postgres"
         )
-    _check_address(names, "BOOTSTRAPD_HEALTH_ADDRESS", settings.health_address)
+    if "BOOTSTRAPD_HEALTH_ADDRESS" in names.sources:
+        _check_address(names, "BOOTSTRAPD_HEALTH_ADDRESS", settings.health_address)
     return settings
 
 

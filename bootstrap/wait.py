@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bootstrap.answer import MEANINGS, Answer, Prober
-from bootstrap.container import ContainerWatch, Died, Healthy, News
 from bootstrap.errors import RefusedError, Terminated, WaitTimeoutError
 from bootstrap.journal import Journal
 from bootstrap.settings import Settings
+
+if TYPE_CHECKING:
+    from bootstrap.container import ContainerWatch, Died, News
 
 # How soon `stop` is seen; all other news wakes the wait by itself.
 _STOP_POLL_S = 0.1
@@ -40,7 +42,7 @@ def wait(
     *,
     stop: threading.Event,
     timeout_s: float | None = None,
-    container: ContainerWatch | None = None,
+    container: "ContainerWatch | None" = None,
 ) -> Waited:
     """Return when every prober is ready.
 
@@ -239,7 +241,7 @@ class _Round:
             queue.SimpleQueue()
         )
 
-    def run(self, container: ContainerWatch | None) -> None:
+    def run(self, container: "ContainerWatch | None") -> None:
         """Return when all are ready."""
         # A probe that outlives its own deadline is left behind.
         last_s = self._limits.deadline_s + self._limits.connect_timeout_s
@@ -284,17 +286,22 @@ class _Round:
             news = self._inbox.get(timeout=max(timeout_s, 0))
         except queue.Empty:
             return
-        if isinstance(news, Died):
-            raise _died(self._pending(), news)
-        if isinstance(news, Healthy):
-            for vigil in self._pending():
-                vigil.next_s = time.monotonic()
+        if not isinstance(news, tuple):
+            self._hear_of_container(news)
             return
         vigil, result = news
         vigil.asking = False
         if isinstance(result, BaseException):
             raise result
         vigil.take(result, time.monotonic())
+
+    def _hear_of_container(self, news: "News") -> None:
+        from bootstrap import container
+
+        if isinstance(news, container.Died):
+            raise _died(self._pending(), news)
+        for vigil in self._pending():
+            vigil.next_s = time.monotonic()
 
 
 def _timed_out(pending: Sequence[Vigil], used_s: float) -> WaitTimeoutError:
@@ -315,7 +322,7 @@ def _tries(vigil: Vigil) -> str:
     return "1 try" if vigil.attempts == 1 else f"{vigil.attempts} tries"
 
 
-def _died(pending: Sequence[Vigil], news: Died) -> RefusedError:
+def _died(pending: Sequence[Vigil], news: "Died") -> RefusedError:
     database = next((vigil for vigil in pending if vigil.prober.name == "postgres"), pending[0])
     reason = ", having run out of memory" if news.out_of_memory else ""
     lines = "".join(f"\n  {line}" for line in news.log)
