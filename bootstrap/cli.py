@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from bootstrap import __version__, journal, redact, report, settings
-from bootstrap.errors import BootstrapdError, Terminated
+from bootstrap.errors import BootstrapdError, SettingsError, Terminated
 from bootstrap.options import SPECS
 
 EXIT_CODES = """\b
@@ -380,11 +381,17 @@ def healthcheck(call: Call) -> Document:
 @verb
 def settings_(call: Call) -> Document:
     """Print the effective settings, secrets hidden, each with where it came from."""
-    loaded = call.load()
+    try:
+        loaded = call.load()
+    except SettingsError as error:
+        values = settings.effective(call.flags)
+        error.facts["settings"] = [dataclasses.asdict(value) for value in values]
+        if not call.as_json:
+            _print_settings(values)
+        raise
     if not call.as_json:
         click.echo(f"app {loaded.app.name} on {loaded.target.identity}")
-        for value in loaded.values:
-            click.echo(f"{value.name:<32} {value.value or '-':<32} {value.source}")
+        _print_settings(loaded.values)
     return {
         "app": loaded.app.name,
         "target": loaded.target.identity,
@@ -426,6 +433,11 @@ def _bring_up(call: Call, stop: threading.Event) -> Document:
     return {"changed": outcome.changed, "status": report.document(call.record.status)}
 
 
+def _print_settings(values: Sequence[settings.Value]) -> None:
+    for value in values:
+        click.echo(f"{value.name:<32} {value.value or '-':<32} {value.source}")
+
+
 def _print_status(found: Document) -> None:
     click.echo(f"app       {found['app']}")
     click.echo(f"target    {found['target']} ({found['server']})")
@@ -448,6 +460,28 @@ def main() -> None:
     # A start makes many objects and hardly any garbage; `serve` collects again.
     gc.disable()
     try:
-        cli()
-    except KeyboardInterrupt:
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
+            _print_usage_error(error)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
+
+
+def _print_usage_error(error: click.ClickException) -> None:
+    """The one JSON document of a call that could not be read."""
+    context = getattr(error, "ctx", None)
+    record = journal.Journal()
+    wrong = SettingsError(error.format_message())
+    record.failed(wrong)
+    document = {
+        "ok": False,
+        "verb": context.info_name if context and context.parent else None,
+        "exit_code": wrong.exit_code,
+        "changed": False,
+        "error": {"message": wrong.message, "runbook": wrong.slug},
+        "status": report.document(record.status),
+    }
+    sys.stdout.write(report.dumps(document) + "\n")

@@ -207,7 +207,7 @@ def _prepare(
     if wanted.pending:
         raise RefusedError(
             f"the role {here.target.user!r} may not write bootstrapd's record in {place}, and "
-            f"{len(wanted.pending)} revisions are pending; migrate with the role that owns the "
+            f"{planning.counted(wanted.pending)} pending; migrate with the role that owns the "
             "schema, or give it one: CREATE SCHEMA bootstrapd AUTHORIZATION that role"
         )
     record.event(

@@ -129,6 +129,11 @@ def check_markable(known: revisions.Graph, current: Sequence[str], revision: str
         )
 
 
+def counted(pending: Sequence[revisions.Revision]) -> str:
+    """How many revisions there are, with the verb that follows."""
+    return "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
+
+
 def listed(ids: Sequence[str]) -> str:
     """Revisions as messages name them."""
     return ", ".join(ids) or "base"

@@ -88,6 +88,19 @@ def load(
     )
 
 
+def effective(
+    flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Value, ...]:
+    """Every setting as it may be shown, however many problems there are.
+
+    One that cannot be read shows its default.
+    """
+    names = Lookup(flags or {}, os.environ if environ is None else environ)
+    config = declared.open_config(names)
+    declared.use(names, declared.choose_app(names, declared.declared_apps(names, config)))
+    return _values(names, _settings(names))
+
+
 def load_apps(
     flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
 ) -> dict[str, apps.App]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,6 +13,10 @@ from .step import StoppedError
 
 if TYPE_CHECKING:
     from .project import Project
+
+
+class WrongRowError(Exception):
+    """A seed row does not fit its table; the message says which and why."""
 
 
 def seed(project: Project, seeds: str, metadata: str | None, folder: str) -> dict[str, Any]:
@@ -65,6 +69,8 @@ def _table(name: str, metadata: Any, connection: Any) -> Any:
 
 def _insert_missing(connection: Any, table: Any, entry: Mapping[str, Any]) -> dict[str, int]:
     """Insert the rows whose key is not there; what is there stays as it is."""
+    for number, row in enumerate(entry["rows"], start=1):
+        _check_columns(table, number, row, entry["key"])
     key = [table.c[name] for name in entry["key"]]
     present = {tuple(row) for row in connection.execute(sa.select(*key))}
     missing = [
@@ -73,3 +79,25 @@ def _insert_missing(connection: Any, table: Any, entry: Mapping[str, Any]) -> di
     if missing:
         connection.execute(table.insert(), missing)
     return {"inserted": len(missing), "present": len(entry["rows"]) - len(missing)}
+
+
+def _check_columns(table: Any, number: int, row: Mapping[str, Any], key: Sequence[str]) -> None:
+    """SQLAlchemy would leave out, without a word, what is no column."""
+    for name in (*row, *key):
+        if name not in table.c:
+            known = ", ".join(table.c.keys())
+            raise WrongRowError(
+                f"row {number} of {table.fullname} ({_shown(row)}) names the column {name!r}, "
+                f"which is not there; there are {known}"
+            )
+    for name in key:
+        if name not in row:
+            raise WrongRowError(
+                f"row {number} of {table.fullname} ({_shown(row)}) has no {name!r}, which is in "
+                "its key"
+            )
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    """As much of a row as it takes to find it."""
+    return ", ".join(f"{name}={value!r}" for name, value in list(row.items())[:3])

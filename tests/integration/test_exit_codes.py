@@ -233,10 +233,30 @@ def _slug(exit_code: int) -> str:
     return slug
 
 
-def test_a_wrong_option_is_said_on_stderr_alone(run: Run) -> None:
-    result = run("run --json --revison head").expect(2)
-    assert result.stdout == ""
-    assert "Error: No such option '--revison'." in result.stderr
+def test_a_call_that_cannot_be_read_is_a_document_too(run: Run) -> None:
+    result = run("run --json --zzz head").expect(2)
+    assert "Error: No such option '--zzz'." in result.stderr
+    document = result.json()
+    assert document["error"] == {"message": "No such option '--zzz'.", "runbook": "settings"}
+    assert [document[key] for key in ("ok", "verb", "exit_code")] == [False, "run", 2]
+    assert run("nonsense --json").expect(2).json()["verb"] is None
+    assert run("run --zzz head").expect(2).stdout == ""
+    # What belongs to the app's own command is not for bootstrapd.
+    assert run("run --zzz head -- app --json").expect(2).stdout == ""
+
+
+def test_settings_with_problems_are_printed_all_the_same(run: Run) -> None:
+    env = {"BOOTSTRAPD_LOCK_WAIT_S": "soon", "POSTGRES_PORT": "5433"}
+    result = run("settings", env=env).expect(2)
+    assert "BOOTSTRAPD_LOCK_WAIT_S: wanted a number of 0 or more, found 'soon'" in result.stderr
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
+    assert lines["POSTGRES_PORT"] == ["5433", "POSTGRES_PORT"]
+    assert lines["BOOTSTRAPD_LOCK_WAIT_S"] == ["300.0", "default"]
+    error = run("settings --json", env=env).expect(2).json()["error"]
+    assert len(error["problems"]) == 1
+    assert {"name": "POSTGRES_PORT", "value": "5433", "source": "POSTGRES_PORT"} in error[
+        "settings"
+    ]
 
 
 def test_healthcheck_says_1_when_nothing_is_ready(run: Run) -> None:

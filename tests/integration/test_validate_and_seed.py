@@ -100,6 +100,27 @@ def test_a_seed_that_fails_leaves_nothing_and_the_app_does_not_start(
     assert execute(database_url, "select count(*) from colour") == [(0,)]
 
 
+def test_a_row_that_does_not_fit_its_table_is_named(
+    run: Run, shop: Project, database_url: str
+) -> None:
+    env = {"DATABASE_URL": database_url}
+    seeds = shop.path / "shop" / "seeds.py"
+    place = target.parse(database_url).identity
+    begin = f"seeding {place} from shop.seeds:SEEDS failed and was rolled back: row 2 of colour "
+    end = "; mend the seeds, then run: bootstrapd seed"
+
+    seeds.write_text(SEEDS.replace('"name": "blue"', '"nmae": "blue"'))
+    error = run("run --json", env=env, cwd=shop.path).expect(6).json()["error"]
+    assert error["message"] == (
+        f"{begin}(code='blu', nmae='blue') names the column 'nmae', which is not there; there are "
+        f"code, name{end}"
+    )
+    seeds.write_text(SEEDS.replace('{"code": "blu", "name"', '{"name"'))
+    error = run("seed --json", env=env, cwd=shop.path).expect(6).json()["error"]
+    assert error["message"] == f"{begin}(name='blue') has no 'code', which is in its key{end}"
+    assert execute(database_url, "select count(*) from colour") == [(0,)]
+
+
 def test_a_function_may_seed(run: Run, shop: Project, database_url: str) -> None:
     (shop.path / "shop" / "seeds.py").write_text(
         "import sqlalchemy as sa\n\n\n"
