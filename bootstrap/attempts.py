@@ -2,7 +2,7 @@
 
 import time
 
-from bootstrap import __version__, database, journal
+from bootstrap import __version__, database, journal, ledger
 
 # Quick revisions are recorded together; a killed run forgets at most those of so many seconds.
 WRITE_EVERY_S = 0.5
@@ -16,31 +16,36 @@ class Attempts:
         self._record = record
         self._run = run
         self._number: int | None = None
-        self._done: list[tuple[database.Started, float]] = []
-        self.under_way: database.Started | None = None
+        self._done: list[tuple[ledger.Started, float]] = []
+        self.under_way: ledger.Started | None = None
         self.half_done = False
 
     def started(self, direction: str, revision: str) -> None:
         """An attempt has begun; it is written once it takes longer than a moment."""
         self.half_done = False
-        self.under_way = database.Started(
+        self.under_way = ledger.Started(
             self._run, direction, revision, __version__, started_at=time.time()
         )
 
     def leaves_transaction(self) -> None:
         """From here on the attempt cannot be rolled back, so this must be known before."""
-        self._base.not_transactional(self._written())
+        number = self._written()
+        before = {
+            "catalog": self._base.look().catalog,
+            "invalid": list(self._base.invalid_indexes()),
+        }
+        self._base.ledger.not_transactional(number, before)
         self.half_done = True
 
     def changes_data(self) -> None:
         """It is about to change data which cannot be rolled back."""
-        self._base.not_comparable(self._written())
+        self._base.ledger.not_comparable(self._written())
 
     def done(self) -> None:
         """The attempt under way has ended well."""
         assert self.under_way is not None
         if self._number is not None:
-            self._base.end(self._number, "done")
+            self._base.ledger.end(self._number, "done")
         else:
             self._done.append((self.under_way, time.time()))
         self._number = self.under_way = None
@@ -55,7 +60,7 @@ class Attempts:
         try:
             self.write()
             if self._number is not None:
-                self._base.end(self._number, result, error)
+                self._base.ledger.end(self._number, result, error)
         except self._base.errors as failure:
             self._record.event(
                 "not_recorded",
@@ -67,10 +72,10 @@ class Attempts:
     def write(self) -> None:
         """Write what has happened since the last time; quick revisions share one statement."""
         if self._done:
-            self._base.done(self._done)
+            self._base.ledger.done(self._done)
             self._done = []
         if self.under_way is not None and self._number is None:
-            self._number = self._base.begin(self.under_way)
+            self._number = self._base.ledger.begin(self.under_way)
 
     def settle(self) -> None:
         """Under the lock: end what killed runs left behind, sessions at work and open attempts."""
@@ -81,8 +86,8 @@ class Attempts:
                 f"ended {ended} session{'s' * (ended != 1)} of a killed run",
                 level="warning",
             )
-        for attempt in self._base.unfinished():
-            self._base.end(attempt.id, "interrupted", "the run was killed")
+        for attempt in self._base.ledger.unfinished():
+            self._base.ledger.end(attempt.id, "interrupted", "the run was killed")
 
     def _written(self) -> int:
         self.write()

@@ -1,17 +1,14 @@
-"""What the engine asks of a database itself, without SQLAlchemy: a look, a lock and a ledger.
+"""What the engine asks of a database itself, without SQLAlchemy: a look, a lock and a ledger."""
 
-The ledger is bootstrapd's own record of a database: its identity, what was proven last, and every
-attempt to migrate. PostgreSQL keeps it in a schema of its own, SQLite in a file beside the app's,
-so that no app and no autogenerate sees it.
-"""
-
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bootstrap import app
 from bootstrap import target as targets
+
+if TYPE_CHECKING:
+    from bootstrap import ledger
 
 
 @dataclass(frozen=True)
@@ -51,46 +48,16 @@ class Sight:
         return self.revisions or ()
 
 
-@dataclass(frozen=True)
-class Started:
-    """An attempt that is to be recorded; `started_at` is in Unix seconds."""
-
-    run: str
-    direction: str
-    revision: str
-    release: str
-    started_at: float
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to apply or take back one revision. Times are ISO 8601 in UTC.
-
-    `before` is kept where the revision left its transaction: JSON with the `catalog` digest (null
-    where data were changed as well) and the `invalid` indexes from before it did.
-    """
-
-    id: int
-    run: str
-    direction: str
-    revision: str
-    actor: str
-    host: str
-    release: str
-    started_at: str
-    ended_at: str | None
-    result: str
-    error: str | None
-    transactional: bool
-    before: str | None
-
-
 class Database(Protocol):
     """A database as the stages see it. Whoever writes must hold the lock."""
 
     target: targets.Target
     # What it raises when it cannot be worked on.
     errors: tuple[type[Exception], ...]
+
+    @property
+    def ledger(self) -> "ledger.Ledger":
+        """bootstrapd's own record of it."""
 
     def look(self) -> Sight:
         """The state now, in at most two queries."""
@@ -128,51 +95,14 @@ class Database(Protocol):
     def end_leftovers(self) -> int:
         """End what a killed run left working on the server; how many there were."""
 
-    def prepare(self) -> bool:
-        """Open the ledger, making it if it is not there; False where that is not allowed."""
-
     def pin(self) -> str:
         """This database's identity, given now if it has none."""
-
-    def begin(self, attempt: Started) -> int:
-        """Record that an attempt has started; its number."""
-
-    def done(self, attempts: Sequence[tuple[Started, float]]) -> None:
-        """Record attempts that are done already, each with its end in Unix seconds."""
-
-    def not_transactional(self, attempt: int) -> None:
-        """Record that this attempt is to leave its transaction, and what the schema is before."""
-
-    def not_comparable(self, attempt: int) -> None:
-        """Record that it is to change data outside of it, which no comparison of schemas shows."""
-
-    def end(self, attempt: int, result: str, error: str | None = None) -> None:
-        """Record how an attempt ended: done, failed or interrupted."""
-
-    def unfinished(self) -> Sequence[Attempt]:
-        """Attempts without an end; under the lock they are those of killed runs."""
-
-    def attempts(self, limit: int) -> Sequence[Attempt]:
-        """The app's latest attempts, newest first; none where there is no ledger."""
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes that a failed concurrent build left behind, quoted and with their schema."""
 
     def drop_index(self, name: str, *, lock_timeout_ms: int) -> bool:
         """Drop one of those; False where others have held its table for so long."""
-
-    def prove(self, app_name: str, proof: Proof, release: str) -> None:
-        """Remember what was proven."""
-
-
-def actor() -> str:
-    """Who runs this, where no database role says so. A container's user may have no name."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.geteuid()}"
 
 
 def version_table(declared: app.App) -> tuple[str | None, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap import app, child, database, plan, revisions
+from bootstrap import app, child, database, ledger, plan, revisions
 from bootstrap.errors import BootstrapdError, MigrationError, SettingsError
 
 # lock_not_available, deadlock_detected, serialization_failure: the revision was rolled back whole
@@ -56,7 +56,7 @@ class Failures:
             **facts,
         )
 
-    def lock_lost(self, under_way: database.Started | None, half_done: bool) -> MigrationError:
+    def lock_lost(self, under_way: ledger.Started | None, half_done: bool) -> MigrationError:
         """The lock's connection went away, and the worker was killed."""
         return MigrationError(
             f"the connection that holds the migration lock of {self._place} was lost, so "
@@ -64,7 +64,7 @@ class Failures:
         )
 
     def died(
-        self, error: child.DiedError, under_way: database.Started | None, half_done: bool
+        self, error: child.DiedError, under_way: ledger.Started | None, half_done: bool
     ) -> MigrationError:
         """The worker went away."""
         return MigrationError(
@@ -104,7 +104,7 @@ class Failures:
             )
         return None
 
-    def _stopped(self, under_way: database.Started | None, half_done: bool) -> str:
+    def _stopped(self, under_way: ledger.Started | None, half_done: bool) -> str:
         """What became of the revision under way, whose session has ended."""
         if under_way is None:
             return "no revision was under way"

@@ -32,7 +32,7 @@ class HalfDone:
 
         The invalid indexes that it was building are dropped first: often that is all there is.
         """
-        last = self._base.attempts(1)
+        last = self._base.ledger.attempts(1)
         if not last or last[0].before is None or last[0].result == "done":
             return None
         attempt, before = last[0], json.loads(last[0].before)

@@ -124,6 +124,11 @@ class Connection:
             raise failure
         return rows
 
+    def row(self, query: str, *values: object) -> Row:
+        """The one row of a query that has one."""
+        (row,) = self.execute(query, *values)
+        return row
+
     def close(self) -> None:
         """End the session."""
         handle, self._handle = self._handle, None

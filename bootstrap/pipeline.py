@@ -96,7 +96,7 @@ def locked(
     opening.refuse_pooler(here, base, sight)
     _require_writable(here, sight)
     with lock.held(base, record, wait_s=here.settings.lock_wait_s, stop=stop):
-        if not base.prepare():
+        if not base.ledger.prepare():
             raise RefusedError(
                 f"the role {here.target.user!r} may not write bootstrapd's record in "
                 f"{here.target.identity}; use the role that owns the schema, or give it one: "
@@ -190,7 +190,7 @@ def _through(
     sight = base.look()
     if code is not None and keeps_ledger:
         findings = len(validated.findings) if validated else 0
-        base.prove(here.app.name, database.Proof(code, sight.catalog, findings), __version__)
+        base.ledger.prove(database.Proof(code, sight.catalog, findings), __version__)
     return Outcome(here, identity, sight.current, migrated, validated, seeded)
 
 
@@ -201,7 +201,7 @@ def _prepare(
     record: journal.Journal,
 ) -> bool:
     """Open the ledger; a role that may not write it can still start an app that needs nothing."""
-    if base.prepare():
+    if base.ledger.prepare():
         return True
     place = here.target.identity
     if wanted.pending:

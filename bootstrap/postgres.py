@@ -1,14 +1,16 @@
 """A PostgreSQL database as the stages see it, over one connection in autocommit mode."""
 
+import functools
 import hashlib
-import json
 import select
-import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bootstrap import app, database, libpq, target
+
+if TYPE_CHECKING:
+    from bootstrap import ledger_postgres
 
 SCHEMA = "bootstrapd"
 # One key a database: advisory locks are already separate for each of them.
@@ -94,60 +96,6 @@ select coalesce(pg_catalog.md5(pg_catalog.string_agg(text, chr(10) order by text
   from line
 """
 
-_LEDGER = """
-create schema if not exists bootstrapd;
-create table if not exists bootstrapd.pin (
-  identity uuid primary key default gen_random_uuid(),
-  given_at timestamptz not null default now()
-);
-create table if not exists bootstrapd.proof (
-  app text primary key,
-  code text not null,
-  catalog text not null,
-  findings integer not null,
-  release text not null,
-  proven_at timestamptz not null default now()
-);
-create table if not exists bootstrapd.attempt (
-  id bigint generated always as identity primary key,
-  app text not null,
-  run text not null,
-  direction text not null,
-  revision text not null,
-  actor text not null,
-  host text not null,
-  release text not null,
-  started_at timestamptz not null,
-  ended_at timestamptz,
-  result text not null
-    check (result in ('running', 'done', 'failed', 'interrupted')),
-  error text,
-  transactional boolean not null default true,
-  before text
-);
-create index if not exists attempt_running on bootstrapd.attempt (id) where result = 'running';
-grant usage on schema bootstrapd to public;
-grant select on bootstrapd.pin, bootstrapd.proof to public;
-"""
-
-_TABLES = _LEDGER.count("create table")
-_INSERT = """
-insert into bootstrapd.attempt
-  (app, run, direction, revision, actor, host, release, started_at, ended_at, result)
-select app, run, direction, revision, actor, host, release,
-       to_timestamp(started_at), to_timestamp(ended_at), result
-  from json_to_recordset($1::json) as entry (
-    app text, run text, direction text, revision text, actor text, host text, release text,
-    started_at double precision, ended_at double precision, result text)
-returning id
-"""
-_ATTEMPT = (
-    "select id, run, direction, revision, actor, host, release,"
-    " to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-    " to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-    " result, error, transactional, before from bootstrapd.attempt "
-)
-
 
 class Postgres:
     """One database over one connection, which is at the same time the holder of the lock."""
@@ -163,8 +111,14 @@ class Postgres:
         self._schema, self._version = database.version_table(declared)
         self._known: tuple[str, bool] | None = None
         self._locked = False
-        self._actor = where.user or database.actor()
         self._pid = 0
+
+    @functools.cached_property
+    def ledger(self) -> "ledger_postgres.Ledger":
+        """The record, in a schema of its own."""
+        from bootstrap import ledger_postgres
+
+        return ledger_postgres.Ledger(self.connection, self._app.name, self.target.user)
 
     def look(self) -> database.Sight:
         """The state now: one query where version table and ledger are known to be there."""
@@ -176,14 +130,14 @@ class Postgres:
                 if not (error.sqlstate or "").startswith("42"):
                     raise
                 self._known = None
-        version_table, ledger = self._row(_PLACES, self._version, self._schema)
+        version_table, ledger = self.connection.row(_PLACES, self._version, self._schema)
         if version_table and ledger:
             self._known = version_table, ledger
         return self._look(version_table, ledger)
 
     def _look(self, version_table: str | None, ledger: bool) -> database.Sight:
         revisions = f"({_VERSIONS} {version_table})" if version_table else "null"
-        release, pid, read_only, found, identity, proof, catalog, tables = self._row(
+        release, pid, read_only, found, identity, proof, catalog, tables = self.connection.row(
             f"select {_SESSION}, {revisions}, {_OWN if ledger else '$1::text, null'}, digest.*"
             f" from ({_CATALOG}) as digest",
             self._app.name if ledger else None,
@@ -205,7 +159,7 @@ class Postgres:
         """The rows of the version table; none where it is not there."""
         table = libpq.identifier(*filter(None, (self._schema, self._version)))
         try:
-            return tuple(self._row(f"{_VERSIONS} {table}")[0] or ())
+            return tuple(self.connection.row(f"{_VERSIONS} {table}")[0] or ())
         except libpq.Error as error:
             if error.sqlstate != UNDEFINED_TABLE:
                 raise
@@ -221,6 +175,15 @@ class Postgres:
             return None
         return str(rows[0][0]) if rows else None
 
+    def pin(self) -> str:
+        """The identity in the pin table, made on first need."""
+        self.connection.execute(
+            "insert into bootstrapd.pin select gen_random_uuid()"
+            " where not exists (select from bootstrapd.pin)"
+        )
+        (identity,) = self.connection.row("select identity::text from bootstrapd.pin")
+        return str(identity)
+
     def close(self) -> None:
         """Close the connection; the server gives the lock back with it."""
         self.connection.close()
@@ -234,14 +197,14 @@ class Postgres:
         holder waits for in turn, for ever.
         """
         # A pooler makes up the process id that the connection itself was told.
-        self._locked, self._pid = self._row(
+        self._locked, self._pid = self.connection.row(
             "select pg_catalog.pg_try_advisory_lock($1), pg_catalog.pg_backend_pid()", LOCK_KEY
         )
         return self._locked
 
     def lock_is_free(self) -> bool:
         """Whether nobody holds the lock: many may share it for an instant."""
-        (free,) = self._row(
+        (free,) = self.connection.row(
             "select case when pg_catalog.pg_try_advisory_lock_shared($1)"
             " then pg_catalog.pg_advisory_unlock_shared($1) else false end",
             LOCK_KEY,
@@ -252,7 +215,7 @@ class Postgres:
         """Give the lock back and say whether it was still ours."""
         self._locked = False
         try:
-            (released,) = self._row("select pg_catalog.pg_advisory_unlock($1)", LOCK_KEY)
+            (released,) = self.connection.row("select pg_catalog.pg_advisory_unlock($1)", LOCK_KEY)
         except libpq.Error:
             return False
         return bool(released)
@@ -328,7 +291,7 @@ class Postgres:
         try:
             seen = set()
             for _ in range(3):
-                mine = self._row("select pg_catalog.pg_backend_pid()")
+                mine = self.connection.row("select pg_catalog.pg_backend_pid()")
                 theirs = other.execute("select pg_catalog.pg_backend_pid()")[0]
                 if mine == theirs:
                     return True
@@ -337,103 +300,7 @@ class Postgres:
         finally:
             other.close()
 
-    # -- the ledger -------------------------------------------------------------------------------
-
-    def prepare(self) -> bool:
-        """Make schema and tables that are not there; False where the role may not."""
-        tables, writable = self._row(
-            "select count(*), coalesce(bool_and(has_table_privilege(c.oid, 'insert')"
-            " and has_table_privilege(c.oid, 'update')), true)"
-            " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-            " where n.nspname = 'bootstrapd' and c.relkind = 'r'"
-        )
-        if tables == _TABLES or not writable:
-            return bool(writable)
-        self.connection.execute("begin")
-        try:
-            self.connection.execute(_LEDGER)
-        except BaseException as error:
-            self.connection.execute("rollback")
-            if isinstance(error, libpq.Error) and error.sqlstate == INSUFFICIENT_PRIVILEGE:
-                return False
-            raise
-        self.connection.execute("commit")
-        return True
-
-    def pin(self) -> str:
-        """The identity in the pin table, made on first need."""
-        self.connection.execute(
-            "insert into bootstrapd.pin select gen_random_uuid()"
-            " where not exists (select from bootstrapd.pin)"
-        )
-        (identity,) = self._row("select identity::text from bootstrapd.pin")
-        return str(identity)
-
-    def begin(self, attempt: database.Started) -> int:
-        """Insert a running attempt."""
-        (number,) = self._row(_INSERT, json.dumps([self._values(attempt)]))
-        return int(number)
-
-    def done(self, attempts: Sequence[tuple[database.Started, float]]) -> None:
-        """Insert finished attempts, all at once."""
-        entries = [
-            {**self._values(attempt), "ended_at": ended_at, "result": "done"}
-            for attempt, ended_at in attempts
-        ]
-        self.connection.execute(_INSERT, json.dumps(entries))
-
-    def _values(self, attempt: database.Started) -> dict[str, Any]:
-        return {
-            **vars(attempt),
-            "app": self._app.name,
-            "actor": self._actor,
-            "host": socket.gethostname(),
-            "ended_at": None,
-            "result": "running",
-        }
-
-    def not_transactional(self, attempt: int) -> None:
-        """Mark an attempt that cannot be rolled back, and keep what the schema was before it."""
-        before = {"catalog": self.look().catalog, "invalid": list(self.invalid_indexes())}
-        self.connection.execute(
-            "update bootstrapd.attempt set transactional = false, before = $1 where id = $2",
-            json.dumps(before),
-            attempt,
-        )
-
-    def not_comparable(self, attempt: int) -> None:
-        """Forget the digest of the schema."""
-        self.connection.execute(
-            "update bootstrapd.attempt set before = jsonb_set(before::jsonb, '{catalog}', 'null')"
-            " where id = $1",
-            attempt,
-        )
-
-    def end(self, attempt: int, result: str, error: str | None = None) -> None:
-        """Write result, error and time."""
-        self.connection.execute(
-            "update bootstrapd.attempt set result = $1, error = $2, ended_at = clock_timestamp()"
-            " where id = $3",
-            result,
-            error,
-            attempt,
-        )
-
-    def unfinished(self) -> Sequence[database.Attempt]:
-        """Running attempts, oldest first."""
-        return self._attempts("where result = 'running' order by id")
-
-    def attempts(self, limit: int) -> Sequence[database.Attempt]:
-        """The latest attempts, newest first; none without a ledger or the right to read it."""
-        (readable,) = self._row(
-            "select count(*) = 1 from pg_catalog.pg_class c"
-            " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-            " where n.nspname = 'bootstrapd' and c.relname = 'attempt'"
-            " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')"
-        )
-        if not readable:
-            return ()
-        return self._attempts("where app = $1 order by id desc limit $2", self._app.name, limit)
+    # -- indexes ----------------------------------------------------------------------------------
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes with indisvalid off, of tables that are not partitioned."""
@@ -447,7 +314,7 @@ class Postgres:
 
     def drop_index(self, name: str, *, lock_timeout_ms: int) -> bool:
         """Drop it without blocking writers, and without waiting for them too long."""
-        self._row("select set_config('lock_timeout', $1, false)", lock_timeout_ms)
+        self.connection.row("select set_config('lock_timeout', $1, false)", lock_timeout_ms)
         try:
             self.connection.execute(f"drop index concurrently if exists {name}")
         except libpq.Error as error:
@@ -457,28 +324,6 @@ class Postgres:
         finally:
             self.connection.execute("reset lock_timeout")
         return True
-
-    def prove(self, app_name: str, proof: database.Proof, release: str) -> None:
-        """Insert or replace the app's proof."""
-        self.connection.execute(
-            "insert into bootstrapd.proof (app, code, catalog, findings, release)"
-            " values ($1, $2, $3, $4, $5)"
-            " on conflict (app) do update set code = excluded.code, catalog = excluded.catalog,"
-            " findings = excluded.findings, release = excluded.release, proven_at = now()",
-            app_name,
-            proof.code,
-            proof.catalog,
-            proof.findings,
-            release,
-        )
-
-    def _attempts(self, tail: str, *values: object) -> Sequence[database.Attempt]:
-        rows = self.connection.execute(_ATTEMPT + tail, *values)
-        return [database.Attempt(*row) for row in rows]
-
-    def _row(self, query: str, *values: object) -> libpq.Row:
-        (row,) = self.connection.execute(query, *values)
-        return row
 
 
 def session(settings: Any, run: str, *, under_lock: bool) -> dict[str, str]:

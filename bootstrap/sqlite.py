@@ -7,42 +7,25 @@ in the database, as a view, which no autogenerate takes for a table.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
-import json
 import os
 import socket
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bootstrap import app, database, target
 
+if TYPE_CHECKING:
+    from bootstrap import ledger_sqlite
+
 PIN = "bootstrapd_pin"
 BUSY_TIMEOUT_S = 5.0
-
-_LEDGER = """
-create table if not exists proof (
-  app text primary key, code text not null, catalog text not null, findings integer not null,
-  release text not null, proven_at text not null
-);
-create table if not exists attempt (
-  id integer primary key, app text not null, run text not null, direction text not null,
-  revision text not null, actor text not null, host text not null, release text not null,
-  started_at text not null, ended_at text, result text not null, error text,
-  transactional integer not null default 1, before text
-);
-"""
-_INSERT = (
-    "insert into attempt"
-    " (app, run, direction, revision, actor, host, release, started_at, ended_at, result)"
-    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
 class Sqlite:
@@ -58,13 +41,19 @@ class Sqlite:
         self.lock_path = Path(f"{where.path}-bootstrapd.lock")
         self._app = declared
         self._lock: int | None = None
-        self._ledger: sqlite3.Connection | None = None
+
+    @functools.cached_property
+    def ledger(self) -> "ledger_sqlite.Ledger":
+        """The record, in a file of its own."""
+        from bootstrap import ledger_sqlite
+
+        return ledger_sqlite.Ledger(self.ledger_path, self._app.name)
 
     def look(self) -> database.Sight:
         """The state now; a file that is not there is an empty database."""
         if not self.path.exists():
             return database.Sight(None, 0, "empty", None, None, sqlite3.sqlite_version)
-        with self._open(self.path, "ro") as connection:
+        with _opened(self.path, "ro") as connection:
             objects = connection.execute(
                 "select type, name, coalesce(sql, '') from sqlite_schema"
                 " where name not like 'sqlite_%' order by type, name"
@@ -99,11 +88,19 @@ class Sqlite:
         """What the view says."""
         return self.look().identity
 
+    def pin(self) -> str:
+        """The identity in the view, made on first need."""
+        identity = self.look().identity
+        if identity is None:
+            identity = str(uuid.uuid4())
+            with _opened(self.path, "rwc") as connection:
+                connection.execute(f"create view {PIN} as select '{identity}' as identity")
+        return identity
+
     def close(self) -> None:
         """Close the ledger and give the lock back."""
-        if self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None
+        if "ledger" in vars(self):
+            self.ledger.close()
         self.unlock()
 
     # -- the lock ---------------------------------------------------------------------------------
@@ -164,73 +161,6 @@ class Sqlite:
         """Nothing: what a killed process had open, SQLite rolls back at the next open."""
         return 0
 
-    # -- the ledger -------------------------------------------------------------------------------
-
-    def prepare(self) -> bool:
-        """Open the ledger and make its tables that are not there."""
-        if self._ledger is None:
-            self._ledger = _connect(self.ledger_path, "rwc")
-            # Two small commits a revision: in this mode they need not wait for the disk, and a
-            # power failure costs at the most the latest lines.
-            self._ledger.execute("pragma journal_mode = wal")
-            self._ledger.execute("pragma synchronous = normal")
-        self._ledger.executescript(_LEDGER)
-        return True
-
-    def pin(self) -> str:
-        """The identity in the view, made on first need."""
-        identity = self.look().identity
-        if identity is None:
-            identity = str(uuid.uuid4())
-            with self._open(self.path, "rwc") as connection:
-                connection.execute(f"create view {PIN} as select '{identity}' as identity")
-        return identity
-
-    def begin(self, attempt: database.Started) -> int:
-        """Insert a running attempt."""
-        number = self._written(_INSERT, self._app.name, *_values(attempt, None)).lastrowid
-        assert number is not None
-        return number
-
-    def done(self, attempts: Sequence[tuple[database.Started, float]]) -> None:
-        """Insert finished attempts, all at once."""
-        self._written("begin")
-        for attempt, ended_at in attempts:
-            self._written(_INSERT, self._app.name, *_values(attempt, ended_at))
-        self._written("commit")
-
-    def not_transactional(self, attempt: int) -> None:
-        """Mark an attempt that cannot be rolled back, and keep what the schema was before it."""
-        before = json.dumps({"catalog": self.look().catalog, "invalid": []})
-        self._written(
-            "update attempt set transactional = 0, before = ? where id = ?", before, attempt
-        )
-
-    def not_comparable(self, attempt: int) -> None:
-        """Forget the digest of the schema."""
-        self._written(
-            "update attempt set before = json_set(before, '$.catalog', null) where id = ?", attempt
-        )
-
-    def end(self, attempt: int, result: str, error: str | None = None) -> None:
-        """Write result, error and time."""
-        self._written(
-            f"update attempt set result = ?, error = ?, ended_at = {_NOW} where id = ?",
-            result,
-            error,
-            attempt,
-        )
-
-    def unfinished(self) -> Sequence[database.Attempt]:
-        """Running attempts, oldest first."""
-        return self._attempts("where result = 'running' order by id")
-
-    def attempts(self, limit: int) -> Sequence[database.Attempt]:
-        """The latest attempts, newest first."""
-        if not self.ledger_path.exists():
-            return ()
-        return self._attempts("where app = ? order by id desc limit ?", self._app.name, limit)
-
     def invalid_indexes(self) -> Sequence[str]:
         """SQLite has none."""
         return ()
@@ -239,77 +169,32 @@ class Sqlite:
         """Nothing to drop."""
         return True
 
-    def prove(self, app_name: str, proof: database.Proof, release: str) -> None:
-        """Insert or replace the app's proof."""
-        self._written(
-            f"insert or replace into proof values (?, ?, ?, ?, ?, {_NOW})",
-            app_name,
-            proof.code,
-            proof.catalog,
-            proof.findings,
-            release,
-        )
-
-    def _written(self, statement: str, *values: object) -> sqlite3.Cursor:
-        assert self._ledger is not None, "prepare() opens the ledger"
-        return self._ledger.execute(statement, values)
-
-    @property
-    def _ledger_mode(self) -> str:
-        # A connection that only reads would leave the log's files behind.
-        return "rw" if os.access(self.ledger_path, os.W_OK) else "ro"
-
     def _proof(self) -> database.Proof | None:
-        if not self.ledger_path.exists():
-            return None
-        with self._open(self.ledger_path, self._ledger_mode) as ledger:
-            try:
-                row = ledger.execute(
-                    "select code, catalog, findings from proof where app = ?", (self._app.name,)
-                ).fetchone()
-            except sqlite3.OperationalError:
-                # Killed between making the file and its tables.
-                return None
-        return database.Proof(*row) if row else None
+        rows = read_ledger(
+            self.ledger_path,
+            "select code, catalog, findings from proof where app = ?",
+            self._app.name,
+        )
+        return database.Proof(*rows[0]) if rows else None
 
-    def _attempts(self, tail: str, *values: object) -> Sequence[database.Attempt]:
-        with self._open(self.ledger_path, self._ledger_mode) as ledger:
-            rows = ledger.execute(
-                "select id, run, direction, revision, actor, host, release, started_at, ended_at,"
-                f" result, error, transactional, before from attempt {tail}",
-                values,
-            ).fetchall()
-        return [database.Attempt(*(*row[:-2], bool(row[-2]), row[-1])) for row in rows]
 
-    @contextlib.contextmanager
-    def _open(self, path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-        connection = _connect(path, mode)
+def read_ledger(path: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What the ledger in the file `path` answers; nothing where there is none."""
+    if not path.exists():
+        return []
+    # A connection that only reads would leave the log's files behind.
+    with _opened(path, "rw" if os.access(path, os.W_OK) else "ro") as ledger:
         try:
-            yield connection
-        finally:
-            connection.close()
+            return ledger.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            # Killed between making the file and its tables, or made by an older release.
+            if not str(error).startswith("no such table"):
+                raise
+            return []
 
 
-def _values(attempt: database.Started, ended_at: float | None) -> tuple[object, ...]:
-    return (
-        attempt.run,
-        attempt.direction,
-        attempt.revision,
-        database.actor(),
-        socket.gethostname(),
-        attempt.release,
-        _iso(attempt.started_at),
-        None if ended_at is None else _iso(ended_at),
-        "running" if ended_at is None else "done",
-    )
-
-
-def _iso(seconds: float) -> str:
-    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return shown.replace("+00:00", "Z")
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection in autocommit mode; `mode` is ro, rw or rwc as in SQLite's URIs."""
     return sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
@@ -317,3 +202,12 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+@contextlib.contextmanager
+def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    connection = connect(path, mode)
+    try:
+        yield connection
+    finally:
+        connection.close()

@@ -157,7 +157,7 @@ def status(
             "current": list(sight.current),
             "heads": list(place.known.heads),
             "pending": [{"revision": each.id, "title": each.title} for each in pending],
-            "attempts": [dataclasses.asdict(each) for each in place.base.attempts(limit)],
+            "attempts": [dataclasses.asdict(each) for each in place.base.ledger.attempts(limit)],
         }
 
 

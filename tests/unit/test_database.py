@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import app, database
+from bootstrap import app, database, ledger
 
 
 @pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 1"), OSError("no name")])
@@ -17,7 +17,7 @@ def test_a_user_without_a_name_goes_by_number(
         raise error
 
     monkeypatch.setattr(getpass, "getuser", getuser)
-    assert database.actor() == f"user {os.geteuid()}"
+    assert ledger.actor() == f"user {os.geteuid()}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""The ledger of a SQLite database: a file beside it."""
+
+import json
+import socket
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bootstrap import database, ledger, sqlite
+
+_LEDGER = """
+create table if not exists proof (
+  app text primary key, code text not null, catalog text not null, findings integer not null,
+  release text not null, proven_at text not null
+);
+create table if not exists attempt (
+  id integer primary key, app text not null, run text not null, direction text not null,
+  revision text not null, actor text not null, host text not null, release text not null,
+  started_at text not null, ended_at text, result text not null, error text,
+  transactional integer not null default 1, before text
+);
+"""
+_INSERT = (
+    "insert into attempt"
+    " (app, run, direction, revision, actor, host, release, started_at, ended_at, result)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+
+class Ledger:
+    """The record of one app."""
+
+    def __init__(self, path: Path, app: str) -> None:
+        self._path = path
+        self._app = app
+        self._writing: sqlite3.Connection | None = None
+
+    def prepare(self) -> bool:
+        """Open the ledger and make its tables that are not there."""
+        if self._writing is None:
+            self._writing = sqlite.connect(self._path, "rwc")
+            # Two small commits a revision: in this mode they need not wait for the disk, and a
+            # power failure costs at the most the latest lines.
+            self._writing.execute("pragma journal_mode = wal")
+            self._writing.execute("pragma synchronous = normal")
+        self._writing.executescript(_LEDGER)
+        return True
+
+    def close(self) -> None:
+        """Close what `prepare` opened."""
+        if self._writing is not None:
+            self._writing.close()
+            self._writing = None
+
+    def begin(self, attempt: ledger.Started) -> int:
+        """Insert a running attempt."""
+        number = self._written(_INSERT, self._app, *_values(attempt, None)).lastrowid
+        assert number is not None
+        return number
+
+    def done(self, attempts: Sequence[tuple[ledger.Started, float]]) -> None:
+        """Insert finished attempts, all at once."""
+        self._written("begin")
+        for attempt, ended_at in attempts:
+            self._written(_INSERT, self._app, *_values(attempt, ended_at))
+        self._written("commit")
+
+    def not_transactional(self, attempt: int, before: Mapping[str, Any]) -> None:
+        """Mark an attempt that cannot be rolled back, and keep `before`."""
+        self._written(
+            "update attempt set transactional = 0, before = ? where id = ?",
+            json.dumps(dict(before)),
+            attempt,
+        )
+
+    def not_comparable(self, attempt: int) -> None:
+        """Forget the digest of the schema."""
+        self._written(
+            "update attempt set before = json_set(before, '$.catalog', null) where id = ?", attempt
+        )
+
+    def end(self, attempt: int, result: str, error: str | None = None) -> None:
+        """Write result, error and time."""
+        self._written(
+            f"update attempt set result = ?, error = ?, ended_at = {_NOW} where id = ?",
+            result,
+            error,
+            attempt,
+        )
+
+    def unfinished(self) -> Sequence[ledger.Attempt]:
+        """Running attempts, oldest first."""
+        return self._attempts("where result = 'running' order by id")
+
+    def attempts(self, limit: int) -> Sequence[ledger.Attempt]:
+        """The latest attempts, newest first."""
+        return self._attempts("where app = ? order by id desc limit ?", self._app, limit)
+
+    def prove(self, proof: database.Proof, release: str) -> None:
+        """Insert or replace the app's proof."""
+        self._written(
+            f"insert or replace into proof values (?, ?, ?, ?, ?, {_NOW})",
+            self._app,
+            proof.code,
+            proof.catalog,
+            proof.findings,
+            release,
+        )
+
+    def _written(self, statement: str, *values: object) -> sqlite3.Cursor:
+        assert self._writing is not None, "prepare() opens the ledger"
+        return self._writing.execute(statement, values)
+
+    def _attempts(self, tail: str, *values: object) -> Sequence[ledger.Attempt]:
+        rows = sqlite.read_ledger(
+            self._path,
+            "select id, run, direction, revision, actor, host, release, started_at, ended_at,"
+            f" result, error, transactional, before from attempt {tail}",
+            *values,
+        )
+        return [ledger.Attempt(*(*row[:-2], bool(row[-2]), row[-1])) for row in rows]
+
+
+def _values(attempt: ledger.Started, ended_at: float | None) -> tuple[object, ...]:
+    return (
+        attempt.run,
+        attempt.direction,
+        attempt.revision,
+        ledger.actor(),
+        socket.gethostname(),
+        attempt.release,
+        _iso(attempt.started_at),
+        None if ended_at is None else _iso(ended_at),
+        "running" if ended_at is None else "done",
+    )
+
+
+def _iso(seconds: float) -> str:
+    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return shown.replace("+00:00", "Z")
