@@ -34,7 +34,7 @@ class App:
     `postgres` holds the app's defaults for the parts `host`, `port`, `db` and `user`; an empty host
     is none, so that a server must be named. `test_db` is the name of the database, and of its
     SQLite file, where the environment is `test`. `python` is the interpreter that has the app's
-    dependencies; None means this one.
+    dependencies; None means this one. `release` is its version; empty where nobody named it.
     """
 
     name: str
@@ -51,6 +51,7 @@ class App:
     redis: bool = False
     python: str | None = None
     version_table: str = "alembic_version"
+    release: str = ""
     declared_in: str = "shipped"
 
     @property

@@ -2,19 +2,22 @@
 
 import time
 
-from bootstrap import __version__, database, journal, ledger
+from bootstrap import database, journal, ledger
 
 # Quick revisions are recorded together; a killed run forgets at most those of so many seconds.
 WRITE_EVERY_S = 0.5
 
 
 class Attempts:
-    """Writes the attempts of one run into the ledger of `base`."""
+    """Writes the attempts of one run of `release` into the ledger of `base`."""
 
-    def __init__(self, base: database.Database, record: journal.Journal, run: str) -> None:
+    def __init__(
+        self, base: database.Database, record: journal.Journal, run: str, release: str
+    ) -> None:
         self._base = base
         self._record = record
         self._run = run
+        self._release = release
         self._number: int | None = None
         self._done: list[tuple[ledger.Started, float]] = []
         self.under_way: ledger.Started | None = None
@@ -24,7 +27,7 @@ class Attempts:
         """An attempt has begun; it is written once it takes longer than a moment."""
         self.half_done = False
         self.under_way = ledger.Started(
-            self._run, direction, revision, __version__, started_at=time.time()
+            self._run, direction, revision, self._release, started_at=time.time()
         )
 
     def leaves_transaction(self) -> None:

@@ -70,7 +70,7 @@ class Call:
         self.record.add_sink(report.log(loaded.settings.log_format, self.level))
         if sys.stderr.isatty() and loaded.settings.log_format == "text" and self.level == "info":
             self.record.add_sink(report.bar(sys.stderr))
-        self.record.set(app=loaded.app.name, target=loaded.target.identity, release=__version__)
+        self.record.set(app=loaded.app.name, target=loaded.target.identity, release=loaded.release)
         return loaded
 
     @property
@@ -448,10 +448,11 @@ def _print_status(found: Document) -> None:
     for each in found["pending"]:
         click.echo(f"pending   {each['revision']} {each['title']}")
     for each in found["attempts"]:
+        release = f" with {each['release']}" if each["release"] else ""
         why = f": {redact.text(each['error'])}" if each["error"] else ""
         click.echo(
             f"attempt   {each['id']} {each['direction']} {each['revision']} {each['result']}"
-            f" {each['started_at']} by {each['actor']}@{each['host']} with {each['release']}{why}"
+            f" {each['started_at']} by {each['actor']}@{each['host']}{release}{why}"
         )
 
 

@@ -22,6 +22,7 @@ APP_KEYS = {
     "redis": bool,
     "python": str,
     "version_table": str,
+    "release": str,
 }
 # What names a database by itself.
 _DATABASE = (
@@ -174,6 +175,7 @@ def _declared_app(
         # An interpreter in a virtual environment is a link that must not be resolved.
         python=str(home / python) if python and "/" in python else python,
         version_table=entry.get("version_table", "alembic_version"),
+        release=entry.get("release", ""),
         declared_in=str(path),
     )
 

@@ -64,7 +64,7 @@ class Stage:
         self._known = known
         self._record = record
         self._stop = stop
-        self._attempts = attempts.Attempts(base, record, run)
+        self._attempts = attempts.Attempts(base, record, run, loaded.release)
         self._half_done = halfdone.HalfDone(base, known, loaded.settings, record, self._pause)
         self._began_s = 0.0
         self._told_s = 0.0

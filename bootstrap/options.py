@@ -141,6 +141,11 @@ class Settings:
     )
 
     app: str | None = setting("BOOTSTRAPD_APP", None, "the app to bring up", flag="--app")
+    release: str | None = setting(
+        "BOOTSTRAPD_RELEASE",
+        None,
+        "the app's release, by which the record of a database names it (default: the app's own)",
+    )
     config: str | None = setting(
         "BOOTSTRAPD_CONFIG", None, f"configuration file (default: ./{CONFIG_NAME})", flag="--config"
     )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bootstrap import (
-    __version__,
     database,
     journal,
     lock,
@@ -190,7 +189,7 @@ def _through(
     sight = base.look()
     if code is not None and keeps_ledger:
         findings = len(validated.findings) if validated else 0
-        base.ledger.prove(database.Proof(code, sight.catalog, findings), __version__)
+        base.ledger.prove(database.Proof(code, sight.catalog, findings), here.release)
     return Outcome(here, identity, sight.current, migrated, validated, seeded)
 
 

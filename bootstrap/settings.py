@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from bootstrap import __version__, choosing, declared, options, redact
 from bootstrap import app as apps
-from bootstrap import choosing, declared, options, redact
 from bootstrap import target as targets
 from bootstrap.lookup import Lookup
 from bootstrap.options import Settings, host_and_port, own, setting, validate_mode
@@ -47,6 +47,12 @@ class Loaded:
     given: frozenset[str]
     state_dir: Path
     deployment: bool
+
+    @property
+    def release(self) -> str:
+        """The app's release: a shipped app has ours; empty where nobody named it."""
+        ours = __version__ if self.app.declared_in == "shipped" else ""
+        return self.settings.release or self.app.release or ours
 
     @property
     def path_given(self) -> bool:

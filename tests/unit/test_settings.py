@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap import __version__, redact, settings
 from bootstrap import app as declarations
-from bootstrap import redact, settings
 from bootstrap.errors import SettingsError
 
 SPECS = {spec.metadata["env"]: spec for spec in dataclasses.fields(settings.Settings)}
@@ -586,6 +586,7 @@ sqlite = "data/shop.db"
 python = ".venv/bin/python"
 redis = true
 version_table = "shop_version"
+release = "1.4.0"
 aliases = { DATABASE_URL = "SHOP_URL", BOOTSTRAPD_STORAGE = ["SHOP_DB", "SHOP_STORAGE"] }
 postgres = { host = "pg", port = 5433, db = "shopdb", user = "keeper" }
 """
@@ -610,11 +611,23 @@ def test_an_app_is_declared(load: Load, tmp_path: Path) -> None:
         redis=True,
         python=str(tmp_path / ".venv/bin/python"),
         version_table="shop_version",
+        release="1.4.0",
         declared_in="bootstrapd.toml",
     )
     assert (loaded.target.identity, loaded.target.user) == ("pg:5433/shopdb", "keeper")
     assert load().target.path == tmp_path / "data/shop.db"
     assert load(SHOP_URL="postgresql://db/x").target.identity == "db:5432/x"
+
+
+def test_the_release_of_an_app(load: Load) -> None:
+    assert load().release == __version__
+    assert load(BOOTSTRAPD_RELEASE="1.4.0").release == "1.4.0"
+    alembic_ini()
+    config(SHOP)
+    assert load().release == "1.4.0"
+    assert load(BOOTSTRAPD_RELEASE="1.4.1").release == "1.4.1"
+    config("[apps.shop]\nalembic = 'alembic.ini'\n")
+    assert load().release == ""
 
 
 def test_which_app(load: Load, refused: Refused) -> None:
@@ -639,7 +652,7 @@ def test_an_app_that_is_declared_wrongly_is_complained_of_once(refused: Refused)
     config("[apps.shop]\nalembik = 'x'\nredis = 'yes'\n")
     problems = [
         "bootstrapd.toml: [apps.shop]: unknown key 'alembik'; known are alembic, title, metadata, "
-        "seeds, sqlite, aliases, postgres, redis, python, version_table",
+        "seeds, sqlite, aliases, postgres, redis, python, version_table, release",
         "bootstrapd.toml: [apps.shop]: redis: wanted bool, found 'yes'",
         "bootstrapd.toml: [apps.shop]: alembic is missing; name the alembic.ini, pyproject.toml or "
         "script directory",
