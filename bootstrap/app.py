@@ -24,6 +24,21 @@ class ConfigFile:
 
 
 @dataclass(frozen=True)
+class Giving:
+    """How an app is told the URL of its database, beyond `sqlalchemy.url` and its aliases.
+
+    `env` are names of variables, `file` is a file that holds the URL alone, `x` the name of one of
+    Alembic's own -x arguments. `schemes` are the schemes that the app wants, one a kind of
+    database: `postgresql+asyncpg`.
+    """
+
+    env: tuple[str, ...] = ()
+    file: Path | None = None
+    x: str | None = None
+    schemes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class App:
     """One app, as declared.
 
@@ -35,6 +50,11 @@ class App:
     is none, so that a server must be named. `test_db` is the name of the database, and of its
     SQLite file, where the environment is `test`. `python` is the interpreter that has the app's
     dependencies; None means this one. `release` is its version; empty where nobody named it.
+
+    `initialise` and `migrate` are commands of the app's own: one makes the base on an empty
+    database, which is then at `initialised_at`; the other applies revisions in place of Alembic.
+    `giving` says how the URL reaches them and `env.py`, `x` are further -x arguments, `connection`
+    is what env.py wants in `config.attributes["connection"]`.
     """
 
     name: str
@@ -53,6 +73,12 @@ class App:
     version_table: str = "alembic_version"
     release: str = ""
     declared_in: str = "shipped"
+    migrate: tuple[str, ...] = ()
+    initialise: tuple[str, ...] = ()
+    initialised_at: str = ""
+    giving: Giving = Giving()
+    x: tuple[str, ...] = ()
+    connection: str = ""
 
     @property
     def sqlite_path(self) -> str:
@@ -73,11 +99,16 @@ class App:
         return self.alembic.parent
 
     @property
+    def home(self) -> Path:
+        """The folder that the app was declared in, where its own commands run."""
+        if self.declared_in == "shipped":
+            return self.project
+        return Path(self.declared_in).parent.absolute()
+
+    @property
     def roots(self) -> tuple[Path, ...]:
         """Where the app's own modules may be: beside its Alembic project or its declaration."""
-        homes = [self.project]
-        if self.declared_in != "shipped":
-            homes.append(Path(self.declared_in).parent.absolute())
+        homes = (self.project, self.home)
         return tuple(dict.fromkeys(root for home in homes for root in (home, home / "src")))
 
 

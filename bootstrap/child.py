@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bootstrap import database, journal, postgres, redact, settings
+from bootstrap import database, giving, journal, postgres, redact, settings
 from bootstrap.errors import MigrationError, SettingsError, Terminated
 
 WORKER = Path(__file__).with_name("worker") / "__main__.py"
@@ -72,6 +72,8 @@ class Worker:
         self._base = base
         self._stop = stop
         self._output: deque[str] = deque(maxlen=KEPT_LINES)
+        self._told = contextlib.ExitStack()
+        self._told.enter_context(giving.written(loaded.app.giving, loaded.target, loaded.app.name))
         receiving, sending = os.pipe()
         self._python = loaded.app.python or sys.executable
         try:
@@ -88,6 +90,7 @@ class Worker:
             )
         except OSError as error:
             os.close(receiving)
+            self._told.close()
             raise SettingsError(
                 f"cannot start the interpreter {self._python!r} of app {loaded.app.name}: "
                 f"{error.strerror}; check python in {loaded.app.declared_in}"
@@ -105,10 +108,13 @@ class Worker:
             "project": str(loaded.app.project),
             "roots": [str(root) for root in loaded.app.roots],
             "dialect": loaded.target.dialect,
-            "driver": loaded.target.driver,
+            "driver": giving.driver(loaded.app.giving, loaded.target),
             "path": str(loaded.target.path) if loaded.target.path else None,
             "params": dict(loaded.target.params),
             "query": dict(loaded.target.query),
+            "x": list(loaded.app.x),
+            "url_in_x": loaded.app.giving.x,
+            "connection": loaded.app.connection,
             "session": postgres.session(loaded.settings, run, under_lock=base is not None),
             "version_table": database.version_table(loaded.app),
             "witness": base.witness() if base else None,
@@ -223,6 +229,7 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._reader.join(timeout=1)
+        self._told.close()
         self._events.close()
         if self._process.stdout is not None:
             self._process.stdout.close()

@@ -35,6 +35,7 @@ _COMMON = (
     "REDIS_URL",
     "BOOTSTRAPD_APP",
     "BOOTSTRAPD_CONFIG",
+    "BOOTSTRAPD_PYTHON",
     "BOOTSTRAPD_STATE_DIR",
     "BOOTSTRAPD_WAIT_TIMEOUT_S",
     "BOOTSTRAPD_LOG_FORMAT",
@@ -46,7 +47,13 @@ Document = Mapping[str, Any]
 
 
 def _metavar(flag: str) -> str:
-    words = {"--timeout": "S", "--config": "FILE", "--state-dir": "DIR", "--app": "NAME"}
+    words = {
+        "--timeout": "S",
+        "--config": "FILE",
+        "--python": "FILE",
+        "--state-dir": "DIR",
+        "--app": "NAME",
+    }
     if flag == "--log-format":
         return "text|json"
     return words.get(flag, "URL" if flag.endswith("-url") else "VALUE")

@@ -1,7 +1,7 @@
 """What files declare: `bootstrapd.toml` with its settings and apps, and an app's own YAML file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from bootstrap.lookup import Lookup
 
 _PLACEHOLDER = r"\$\{(\w+)(?::-([^}]*))?\}"
 _APP_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-APP_KEYS = {
+APP_KEYS: Mapping[str, Any] = {
     "alembic": str,
     "title": str,
     "metadata": str,
@@ -23,7 +23,15 @@ APP_KEYS = {
     "python": str,
     "version_table": str,
     "release": str,
+    "migrate": list,
+    "initialise": list,
+    "initialised_at": str,
+    "url_in": (str, list),
+    "url_driver": (str, list),
+    "x": list,
+    "connection": str,
 }
+_LISTS = ("migrate", "initialise", "url_in", "url_driver", "x")
 # What names a database by itself.
 _DATABASE = (
     "DATABASE_URL",
@@ -76,8 +84,11 @@ def declared_apps(names: Lookup, config: Mapping[str, Any]) -> dict[str, apps.Ap
                 known = ", ".join(APP_KEYS)
                 names.problems.append(f"{where}: unknown key {key!r}; known are {known}")
             elif not isinstance(value, APP_KEYS[key]):
-                wanted = APP_KEYS[key].__name__
+                kinds = APP_KEYS[key] if isinstance(APP_KEYS[key], tuple) else (APP_KEYS[key],)
+                wanted = " or ".join(kind.__name__ for kind in kinds)
                 names.problems.append(f"{where}: {key}: wanted {wanted}, found {value!r}")
+            elif key in _LISTS and not all(isinstance(each, str) and each for each in value):
+                names.problems.append(f"{where}: {key}: wanted a list of texts, found {value!r}")
         if "alembic" not in entry:
             names.problems.append(
                 f"{where}: alembic is missing; name the alembic.ini, pyproject.toml or script "
@@ -161,6 +172,9 @@ def _declared_app(
             names.problems.append(
                 f"{where}: postgres: unknown part {key!r}; known are {', '.join(options.PARTS)}"
             )
+    for key in ("migrate", "initialise"):
+        if entry.get(key) == []:
+            names.problems.append(f"{where}: {key}: wanted the words of a command, found none")
     python = entry.get("python")
     return apps.App(
         name=name,
@@ -177,7 +191,40 @@ def _declared_app(
         version_table=entry.get("version_table", "alembic_version"),
         release=entry.get("release", ""),
         declared_in=str(path),
+        migrate=_command(home, entry.get("migrate", ())),
+        initialise=_command(home, entry.get("initialise", ())),
+        initialised_at=entry.get("initialised_at", ""),
+        giving=_giving(names, where, entry, home),
+        x=tuple(entry.get("x", ())),
+        connection=entry.get("connection", ""),
     )
+
+
+def _command(home: Path, words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a command; a program that is named by its path is relative to the file."""
+    if words and "/" in words[0]:
+        return (str(home / words[0]), *words[1:])
+    return tuple(words)
+
+
+def _giving(names: Lookup, where: str, entry: Mapping[str, Any], home: Path) -> apps.Giving:
+    connection = entry.get("connection", "")
+    if not {"url_in", "url_driver"} & entry.keys() and not connection:
+        return apps.Giving()
+    from bootstrap import giving
+
+    if connection not in ("", *giving.CONNECTIONS):
+        wanted = ", ".join(giving.CONNECTIONS)
+        names.problems.append(f"{where}: connection: wanted {wanted}, found {connection!r}")
+    ways, schemes = (
+        [found] if isinstance(found, str) else found
+        for found in (entry.get("url_in", []), entry.get("url_driver", []))
+    )
+    try:
+        return giving.read(ways, schemes, home)
+    except ValueError as error:
+        names.problems.append(f"{where}: {error}")
+        return apps.Giving()
 
 
 def _declared_aliases(

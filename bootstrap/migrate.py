@@ -65,6 +65,7 @@ class Stage:
         self._record = record
         self._stop = stop
         self._attempts = attempts.Attempts(base, record, run, loaded.release)
+        self._run = run
         self._half_done = halfdone.HalfDone(base, known, loaded.settings, record, self._pause)
         self._began_s = 0.0
         self._told_s = 0.0
@@ -87,6 +88,8 @@ class Stage:
         if left is not None and not retry:
             raise left
         failing = self._failing("bootstrapd migrate")
+        if self._loaded.app.initialise or self._loaded.app.migrate:
+            return self._by_own_commands(worker, failing, wanted, destination)
         done = self._go(
             worker, failing, wanted.current, "upgrade", destination, len(wanted.pending)
         )
@@ -120,6 +123,43 @@ class Stage:
         if revision not in self._known.ancestors(done.after):
             raise failing.not_arrived(revision)
         return done
+
+    def _by_own_commands(
+        self,
+        worker: child.Worker,
+        failing: failures.Failures,
+        wanted: plan.Plan,
+        destination: str,
+    ) -> Migrated:
+        """Let the app make its base, and apply what is pending then: by its command, or here."""
+        from bootstrap import own
+
+        app, began_s = self._loaded.app, time.monotonic()
+        if app.migrate:
+            own.check_destination(app.migrate, destination, app.declared_in)
+        commands = own.Own(
+            self._loaded, self._base, self._known, self._record, self._stop, self._run
+        )
+
+        def stamp(revision: str) -> None:
+            self._go(worker, failing, (), "stamp", revision, 1)
+            self._steps.clear()
+
+        left = wanted
+        if app.initialise and commands.initialise(stamp):
+            left = plan.make(self._loaded, self._known, self._base.look())
+            if destination != "heads":
+                left = left.up_to(self._known, destination)
+        if left.pending and app.migrate:
+            commands.migrate(left, destination)
+        elif left.pending:
+            self._go(worker, failing, left.current, "upgrade", destination, len(left.pending))
+        after = self._base.current()
+        reached = self._known.ancestors(after)
+        steps = tuple(each.id for each in wanted.pending if each.id in reached)
+        if len(steps) < len(wanted.pending):
+            raise failing.not_arrived(plan.listed(wanted.heads))
+        return Migrated(wanted.current, after, steps, round(time.monotonic() - began_s, 4))
 
     def _failing(self, command: str) -> failures.Failures:
         return failures.Failures(self._loaded.app, self._base, self._known, command)

@@ -149,6 +149,12 @@ class Settings:
     config: str | None = setting(
         "BOOTSTRAPD_CONFIG", None, f"configuration file (default: ./{CONFIG_NAME})", flag="--config"
     )
+    python: str | None = setting(
+        "BOOTSTRAPD_PYTHON",
+        None,
+        "the interpreter that has the app's dependencies (default: the app's)",
+        flag="--python",
+    )
     state_dir: str | None = setting(
         "BOOTSTRAPD_STATE_DIR",
         None,
@@ -235,6 +241,12 @@ class Settings:
         900_000,
         "how long one statement of a migration may run",
         _count,
+    )
+    command_timeout_s: float = setting(
+        "BOOTSTRAPD_COMMAND_TIMEOUT_S",
+        3600.0,
+        "how long an app's own command may migrate or initialise; 0 is for ever",
+        _number,
     )
     migrate_retries: int = setting(
         "BOOTSTRAPD_MIGRATE_RETRIES",

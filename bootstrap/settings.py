@@ -83,7 +83,7 @@ def load(
     assert chosen is not None
     return Loaded(
         settings=settings,
-        app=app,
+        app=app if settings.python is None else replace(app, python=_program(settings.python)),
         target=chosen,
         fallback=fallback,
         direct=direct,
@@ -159,15 +159,28 @@ def handed_over(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dic
 
 
 def for_worker(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for the child that runs an app's Alembic project.
+    """The environment for the child that runs an app's Alembic project, or its own command.
 
-    An `env.py` that reads its URL from the app's own settings finds the target under every name
-    that the app declares for it.
+    An `env.py` that reads its URL, or the parts of it, from the app's own settings finds the target
+    under every name that the app declares for it.
     """
+    from bootstrap import giving
+
+    app, target = loaded.app, loaded.target
     child = dict(os.environ if environ is None else environ)
-    for name in ("DATABASE_URL", *loaded.app.aliases.get("DATABASE_URL", ())):
+    given = dict.fromkeys(
+        ("DATABASE_URL", *app.aliases.get("DATABASE_URL", ()), *app.giving.env),
+        giving.url(app.giving, target),
+    )
+    if app.declared_in != "shipped":
+        parts = {"host": "host", "port": "port", "dbname": "db", "user": "user"}
+        for key, part in {**parts, "password": "password"}.items():
+            for name in app.aliases.get(f"POSTGRES_{part.upper()}", ()):
+                if key in target.params:
+                    given[name] = target.params[key]
+    for name, value in given.items():
         child.pop(f"{name}_FILE", None)
-        child[name] = loaded.target.url()
+        child[name] = value
     if loaded.app.declared_in == "shipped":
         package = str(Path(__file__).parent.parent)
         child["PYTHONPATH"] = os.pathsep.join(filter(None, (package, child.get("PYTHONPATH"))))
@@ -253,6 +266,11 @@ def _check_address(names: Lookup, name: str, address: str) -> None:
         names.problems.append(
             f"{names.sources.get(name, name)}: wanted host:port, found {address!r}"
         )
+
+
+def _program(name: str) -> str:
+    """A program by its path, which must not be resolved, or by its name in PATH."""
+    return str(Path(name).absolute()) if "/" in name else name
 
 
 def _state_dir(names: Lookup, settings: Settings) -> tuple[Path, bool]:

@@ -16,6 +16,7 @@ from bootstrap import (
     journal,
     migrate,
     opening,
+    own,
     pin,
     pipeline,
     report,
@@ -132,9 +133,12 @@ def plan(
         record.event("planned", wanted.message)
         text = ""
         if wanted.pending:
-            with child.Worker(place.here, record, run="plan", stop=stop) as worker:
-                there = place.base.look().revisions is not None
-                text = migrate.render(worker, wanted, destination, version_table=there)
+            sight = place.base.look()
+            text, left = own.remarks(place.here, place.known, sight, wanted)
+            if left.pending:
+                with child.Worker(place.here, record, run="plan", stop=stop) as worker:
+                    there = sight.revisions is not None
+                    text += migrate.render(worker, left, destination, version_table=there)
         return {**wanted.document(), "sql": text}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -35,11 +36,11 @@ class Project:
         self.step = Step(channel, None)
         self.postgres = request["dialect"] == "postgresql"
         self.config = _config(request["alembic"])
-        self.config.cmd_opts = argparse.Namespace(x=None, cmd=None, raiseerr=False)
         self._go_home()
         self.script = ScriptDirectory.from_config(self.config)
         self.url = url.make(self)
         self.set_url()
+        self.config.cmd_opts = argparse.Namespace(x=self._x(), cmd=None, raiseerr=False)
         # After all else: what the project's own settings put on the path comes first.
         sys.path += [root for root in request["roots"] if root not in sys.path]
         connections.prepare(self)
@@ -52,12 +53,41 @@ class Project:
 
     def run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
         """Run env.py, which calls `fn` with the applied revisions and the migration context."""
-        with EnvironmentContext(self.config, self.script, fn=fn, **options):
+        with (
+            self._connection_given(),
+            EnvironmentContext(self.config, self.script, fn=fn, **options),
+        ):
             self.script.run_env()
 
     def engine(self) -> sa.engine.Engine:
         """An engine on the database, by a driver that is not asynchronous."""
         return sa.create_engine(url.synchronous(self), poolclass=sa.pool.NullPool)
+
+    def _x(self) -> list[str] | None:
+        """Alembic's -x arguments, the URL among them where it is wanted there."""
+        given = list(self.request["x"])
+        if self.request["url_in_x"]:
+            url = self.url.render_as_string(hide_password=False)
+            given.append(f"{self.request['url_in_x']}={url}")
+        return given or None
+
+    @contextlib.contextmanager
+    def _connection_given(self) -> Iterator[None]:
+        """What env.py wants to find in config.attributes["connection"]."""
+        wanted = self.request["connection"]
+        if not wanted:
+            yield
+            return
+        engine = self.engine()
+        if wanted == "engine":
+            self.config.attributes["connection"] = engine
+            yield
+            return
+        with engine.connect() as connection:
+            if wanted == "autocommit":
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            self.config.attributes["connection"] = connection
+            yield
 
     def _go_home(self) -> None:
         """Alembic's relative paths start from the folder that its owner calls it in."""

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ _DRIVERS = {
     "sqlite": ("pysqlite", "aiosqlite"),
 }
 _MODULES = {"pysqlite": "sqlite3"}
-_SYNC_OF = {"asyncpg": "psycopg", "aiosqlite": "pysqlite"}
+_ASYNC = ("asyncpg", "aiosqlite")
 _ASYNC_ENV = re.compile(r"\b(create_async_engine|async_engine_from_config|AsyncEngine)\b")
 
 
@@ -52,9 +53,13 @@ def make(project: Project) -> sa.engine.URL:
 def synchronous(project: Project) -> sa.engine.URL:
     """The same with a driver that is not asynchronous."""
     driver = project.url.get_driver_name()
-    return project.url.set(
-        drivername=f"{project.request['dialect']}+{_SYNC_OF.get(driver, driver)}"
-    )
+    if driver not in _ASYNC:
+        return project.url
+    dialect, query = project.request["dialect"], dict(project.url.query)
+    if "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    others = [each for each in _DRIVERS[dialect] if each not in _ASYNC]
+    return project.url.set(drivername=f"{dialect}+{_installed(dialect, others)}", query=query)
 
 
 def _driver(project: Project) -> str:
@@ -68,6 +73,10 @@ def _driver(project: Project) -> str:
         candidates.insert(0, own[1])
     elif _env_is_async(project):
         candidates = ["asyncpg" if project.postgres else "aiosqlite", *candidates]
+    return _installed(dialect, candidates)
+
+
+def _installed(dialect: str, candidates: Sequence[str]) -> str:
     for driver in candidates:
         if importlib.util.find_spec(_MODULES.get(driver, driver)):
             return driver

@@ -105,6 +105,7 @@ SAMPLES: Mapping[str, tuple[str, object]] = {
     "REDIS_URL": ("redis://cache", "redis://cache"),
     "BOOTSTRAPD_APP": ("godel", "godel"),
     "BOOTSTRAPD_CONFIG": ("other.toml", "other.toml"),
+    "BOOTSTRAPD_PYTHON": ("python3.9", "python3.9"),
     "BOOTSTRAPD_STATE_DIR": ("/srv/state", "/srv/state"),
     "BOOTSTRAPD_LOG_FORMAT": ("json", "json"),
     "BOOTSTRAPD_WAIT_TIMEOUT_S": ("0", 0.0),
@@ -648,11 +649,64 @@ def test_which_app(load: Load, refused: Refused) -> None:
     assert list(settings.load_apps(environ={})) == [*declarations.SHIPPED, "one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("migrate = 'shop upgrade'", "migrate: wanted list, found 'shop upgrade'"),
+        ("migrate = ['shop', 1]", "migrate: wanted a list of texts, found ['shop', 1]"),
+        ("initialise = []", "initialise: wanted the words of a command, found none"),
+        ("url_in = 1", "url_in: wanted str or list, found 1"),
+        ("url_in = 'SHOP_URL'", "url_in: wanted env:NAME, x:NAME or file:PATH, found 'SHOP_URL'"),
+        (
+            "url_driver = 'asyncpg'",
+            "url_driver: wanted the scheme of a URL, as postgresql+asyncpg or sqlite+aiosqlite, "
+            "found 'asyncpg'",
+        ),
+        (
+            "connection = 'pool'",
+            "connection: wanted connection, engine, autocommit, found 'pool'",
+        ),
+    ],
+)
+def test_what_is_said_of_a_stranger_is_checked(refused: Refused, line: str, problem: str) -> None:
+    config(f"[apps.shop]\nalembic = '.'\n{line}\n")
+    assert refused() == [f"bootstrapd.toml: [apps.shop]: {problem}"]
+
+
+def test_the_interpreter_of_the_command_line_goes_before_that_of_the_app(load: Load) -> None:
+    config("[apps.shop]\nalembic = '.'\npython = '.venv/bin/python'\n")
+    assert load().app.python == str(Path.cwd() / ".venv/bin/python")
+    assert load({"BOOTSTRAPD_PYTHON": "old/bin/python"}).app.python == str(
+        Path.cwd() / "old/bin/python"
+    )
+    assert load(BOOTSTRAPD_PYTHON="python3.9").app.python == "python3.9"
+
+
+def test_the_child_finds_the_parts_of_the_url_under_the_apps_own_names(load: Load) -> None:
+    config(
+        "[apps.shop]\nalembic = '.'\nurl_in = 'env:SHOP_URI'\n"
+        "url_driver = ['sqlite+aiosqlite', 'postgresql+asyncpg']\n"
+        "[apps.shop.aliases]\nPOSTGRES_HOST = 'DB_HOST'\nPOSTGRES_PASSWORD = 'DB_PASSWORD'\n"
+        "POSTGRES_DB = 'DB_NAME'\n"
+    )
+    url = "postgresql+psycopg://me:s%40cret@db:5433/shop?sslmode=require"
+    loaded = load(DATABASE_URL=url)
+    assert settings.for_worker(loaded, {"DB_PASSWORD_FILE": "/run/it", "A": "1"}) == {
+        "A": "1",
+        "DATABASE_URL": "postgresql+asyncpg://me:s%40cret@db:5433/shop?ssl=require",
+        "SHOP_URI": "postgresql+asyncpg://me:s%40cret@db:5433/shop?ssl=require",
+        "DB_HOST": "db",
+        "DB_PASSWORD": "s@cret",
+        "DB_NAME": "shop",
+    }
+
+
 def test_an_app_that_is_declared_wrongly_is_complained_of_once(refused: Refused) -> None:
     config("[apps.shop]\nalembik = 'x'\nredis = 'yes'\n")
     problems = [
         "bootstrapd.toml: [apps.shop]: unknown key 'alembik'; known are alembic, title, metadata, "
-        "seeds, sqlite, aliases, postgres, redis, python, version_table, release",
+        "seeds, sqlite, aliases, postgres, redis, python, version_table, release, migrate, "
+        "initialise, initialised_at, url_in, url_driver, x, connection",
         "bootstrapd.toml: [apps.shop]: redis: wanted bool, found 'yes'",
         "bootstrapd.toml: [apps.shop]: alembic is missing; name the alembic.ini, pyproject.toml or "
         "script directory",
