@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Further arguments for pytest: make test ARGS="-k wait"
 ARGS ?=
+# How many tests run side by side; 0 is one after the other, where a debugger works too.
+JOBS ?= auto
 
 PIP_COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
@@ -32,7 +34,7 @@ run: $(VENV)/ready ## bring up godel: its API on 127.0.0.1:7373, health on 127.0
 	if kill -0 $$api 2>/dev/null; then wait $$health; else wait $$api; fi; exit $$?
 
 test: $(VENV)/ready ## all tests but the benchmarks; REQUIRE_ALL=1: a skip is a failure
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) $(ARGS)
 
 lint: $(VENV)/ready ## ruff and mypy
 	$(BIN)/ruff check

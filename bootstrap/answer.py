@@ -45,12 +45,14 @@ class Meaning(NamedTuple):
     """One error class: what it means for the wait, how a message says it, what to do about it.
 
     `says` follows the target's identity, with `{login}` for who was refused; `hint` ends the
-    message, with the target's `{setting}` and `{identity}`.
+    message, with the target's `{setting}` and `{identity}`. A refusal that is `lasting` is not
+    tried again: nothing that sets a database up changes it.
     """
 
     state: State
     says: str
     hint: str
+    lasting: bool = False
 
 
 _SILENT = "is not accepting connections yet"
@@ -96,13 +98,21 @@ MEANINGS: Mapping[ErrorClass, Meaning] = {
     "not_postgres": Meaning("refused", "is no PostgreSQL server", _PLACE),
     "not_redis": Meaning("refused", "is no Redis server", _PLACE),
     "server_error": Meaning("refused", "answers but refuses", "see its log, and check {setting}"),
-    # The file is not one, or not ours.
-    "missing_folder": Meaning("refused", _CLOSED_FILE, "make the folder, or correct {setting}"),
-    "permission": Meaning(
-        "refused", _CLOSED_FILE, "give this user the right to it, or correct {setting}"
+    # The file is not one, or not ours: that does not change by itself.
+    "missing_folder": Meaning(
+        "refused", _CLOSED_FILE, "make the folder, or correct {setting}", lasting=True
     ),
-    "not_a_file": Meaning("refused", _CLOSED_FILE, "name a file in {setting}"),
-    "not_a_database": Meaning("refused", "is no SQLite database", "correct {setting}"),
+    "permission": Meaning(
+        "refused",
+        _CLOSED_FILE,
+        "give this user the right to it, or correct {setting}",
+        lasting=True,
+    ),
+    "not_a_file": Meaning("refused", _CLOSED_FILE, "name a file in {setting}", lasting=True),
+    "not_a_database": Meaning(
+        "refused", "is no SQLite database", "correct {setting}", lasting=True
+    ),
+    # It may be a copy that is being written, a disk that is being cleared, a share that comes back.
     "corrupt": Meaning("refused", "is damaged", "restore it from a backup"),
     "disk_full": Meaning("refused", _CLOSED_FILE, "free some space on its disk"),
     "io_error": Meaning("refused", "cannot be read", "check its disk"),

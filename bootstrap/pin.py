@@ -16,12 +16,23 @@ from bootstrap.errors import IdentityError
 NEW = "new"
 
 
-def check(loaded: settings.Loaded, sight: database.Sight) -> None:
-    """Raise IdentityError unless this is the database that is known or accepted by name."""
+def check(
+    loaded: settings.Loaded, sight: database.Sight, record: journal.Journal | None = None
+) -> None:
+    """Raise IdentityError unless this is the database that is known or accepted by name.
+
+    With a `record`, one that is accepted is a warning there.
+    """
     expected, source = _expected(loaded)
     if expected is None or expected == sight.identity:
         return
     if loaded.settings.accept_identity == (sight.identity or NEW):
+        if record is not None:
+            record.event(
+                "identity_accepted",
+                f"{loaded.target.identity} takes the place of database {expected}, as accepted",
+                level="warning",
+            )
         return
     found = f"database {sight.identity}" if sight.identity else _unknown(sight)
     raise IdentityError(
@@ -57,13 +68,6 @@ def remember(loaded: settings.Loaded, identity: str, record: journal.Journal) ->
     entry = {"identity": identity, "dialect": loaded.target.dialect}
     if databases.get(loaded.target.identity) == entry and content.get("identity") == identity:
         return
-    expected, _ = _expected(loaded)
-    if expected not in (None, identity):
-        record.event(
-            "identity_accepted",
-            f"{loaded.target.identity} takes the place of database {expected}, as accepted",
-            level="warning",
-        )
     document = {
         "identity": identity,
         "databases": {**databases, loaded.target.identity: entry},

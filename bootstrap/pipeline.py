@@ -57,7 +57,7 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         code = release.digest(here, known)
         sight = base.look()
         with record.stage("pin", f"checking the identity of {here.target.identity}"):
-            pin.check(here, sight)
+            pin.check(here, sight, record)
         wanted = planning.make(here, known, sight)
         note(record, sight, wanted)
         if not here.settings.migrate:

@@ -83,7 +83,8 @@ def upgrade(
     with _place(loaded, record, stop, to_write=True) as place:
         destination = planning.resolve(place.known, revision)
         sight = place.base.look()
-        pin.check(place.here, sight)
+        with record.stage("pin", f"checking the identity of {place.here.target.identity}"):
+            pin.check(place.here, sight, record)
         wanted = place.plan(destination)
         pipeline.note(record, sight, wanted)
         done = None

@@ -190,7 +190,8 @@ class Vigil:
         first, grace_s = self._refused_s is None, self._limits.grace_s
         if self._refused_s is None:
             self._refused_s = now_s
-        if self.over or (not first and now_s >= self._refused_s + grace_s):
+        lasting = MEANINGS[answer.error_class].lasting
+        if self.over or lasting or (not first and now_s >= self._refused_s + grace_s):
             raise RefusedError(
                 f"{self._sentence(answer)}: {self.cause}",
                 wait_s=round(now_s - self._limits.began_s, 3),

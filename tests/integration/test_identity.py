@@ -55,7 +55,9 @@ def test_an_accepted_database_takes_the_place_of_the_known_one(
     result = run("run --accept-identity new", env=env).expect(0)
 
     place = target.parse(database18).identity
-    assert f"{place} takes the place of database {known}, as accepted" in result.stderr
+    accepted = f"warning pin: {place} takes the place of database {known}, as accepted"
+    assert result.stderr.count(accepted) == 1
+    assert result.stderr.index(accepted) < result.stderr.index("migrate: revision 0001")
     run("run", env=env).expect(0)
     assert identity(run, env) != known
 

@@ -2,7 +2,7 @@
 
 import os
 import pwd
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -25,8 +25,9 @@ _PORTS = range(20_000, 32_000)
 
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listens on."""
+    # Not by `random`, whose numbers are the same for tests that run side by side.
     while True:
-        port = random.choice(_PORTS)
+        port = secrets.choice(_PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
