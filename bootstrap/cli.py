@@ -336,6 +336,20 @@ def validate(call: Call) -> Document:
     return work(call, "validate")
 
 
+@command()
+@verb
+def parity(call: Call) -> Document:
+    """Compare what the revisions make on SQLite and on PostgreSQL. Exit 5 if it is not the same."""
+    from bootstrap import parity as comparing
+
+    found: comparing.Report = work(call, "parity")["parity"]
+    if not call.as_json:
+        click.echo("\n".join(found.lines()))
+    if found.differences:
+        raise comparing.drift(found)
+    return found.document()
+
+
 @command(*_WRITING)
 @click.option("--demo", is_flag=True, help="and fill every table with believable rows")
 @click.option(

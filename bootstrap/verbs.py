@@ -202,6 +202,16 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         return {**wanted.document(), "validated": validating.document(found)}
 
 
+def parity(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Document:
+    """What the revisions make on SQLite and on PostgreSQL, compared; the target is left alone."""
+    from bootstrap import parity as comparing
+
+    known = planning.graph(loaded, record, stop)
+    with record.stage("validate", "comparing SQLite with PostgreSQL"):
+        found = comparing.report(loaded, known, record, stop)
+    return {"parity": found}
+
+
 def seed(
     loaded: settings.Loaded,
     record: journal.Journal,
