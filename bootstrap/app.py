@@ -54,7 +54,8 @@ class App:
     `initialise` and `migrate` are commands of the app's own: one makes the base on an empty
     database, which is then at `initialised_at`; the other applies revisions in place of Alembic.
     `giving` says how the URL reaches them and `env.py`, `x` are further -x arguments, `connection`
-    is what env.py wants in `config.attributes["connection"]`.
+    is what env.py wants in `config.attributes["connection"]`. `findings` maps classes of what
+    validation finds to `stop`, `report` or `ignore`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class App:
     python: str | None = None
     version_table: str = "alembic_version"
     release: str = ""
+    findings: Mapping[str, str] = field(default_factory=dict)
     declared_in: str = "shipped"
     migrate: tuple[str, ...] = ()
     initialise: tuple[str, ...] = ()

@@ -8,12 +8,12 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
 from bootstrap import __version__, journal, redact, report, settings
-from bootstrap.errors import BootstrapdError, SettingsError, Terminated
+from bootstrap.errors import BootstrapdError, DriftError, SettingsError, Terminated
 from bootstrap.options import SPECS
 
 EXIT_CODES = """\b
@@ -329,11 +329,50 @@ def new(call: Call, name: str, empty: bool) -> Document:
     return found
 
 
-@command("BOOTSTRAPD_DIRECT_URL")
+@command(*_WRITING)
+@click.argument("revision", metavar="REV")
 @verb
-def validate(call: Call) -> Document:
-    """Compare the database with the release: revisions and models. Exit 5 on any difference."""
-    return work(call, "validate")
+def adopt(call: Call, revision: str) -> Document:
+    """Record that a database without a history is at REV, after proving that it is."""
+    return work(call, "adopt", revision)
+
+
+@command("BOOTSTRAPD_DIRECT_URL")
+@click.option("--fix-sql", is_flag=True, help="print the statements that mend what was found")
+@verb
+def validate(call: Call, fix_sql: bool) -> Document:
+    """Compare the database with the release: revisions, schema, flaws. Exit 5 on any difference.
+
+    The schema is compared with the snapshot beside the revisions; without one with the revisions
+    replayed on a scratch database (BOOTSTRAPD_REPLAY), else with the models.
+    """
+    try:
+        return work(call, "validate")
+    except DriftError as error:
+        if fix_sql and not call.as_json:
+            from bootstrap import findings
+
+            sql = findings.fix_sql(cast(Any, error.facts.get("findings", ())))
+            click.echo(redact.text(sql), nl=False)
+        raise
+
+
+@command()
+@click.option(
+    "--dialect",
+    "dialects",
+    type=click.Choice(["postgresql", "sqlite"]),
+    multiple=True,
+    help="of this dialect (default: all that have a snapshot, else the target's)",
+)
+@click.option("--check", is_flag=True, help="write nothing; exit 5 if a snapshot is not up to date")
+@verb
+def snapshot(call: Call, dialects: Sequence[Any], check: bool) -> Document:
+    """Write the schema that the revisions make of an empty database into a file beside them."""
+    found = work(call, "snapshot", dialects, check=check)
+    if not call.as_json:
+        click.echo("".join(f"{path}\n" for path in found["paths"]), nl=False)
+    return found
 
 
 @command()

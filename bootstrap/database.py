@@ -8,6 +8,7 @@ from bootstrap import app
 from bootstrap import target as targets
 
 if TYPE_CHECKING:
+    from bootstrap import catalog as catalogs
     from bootstrap import ledger
 
 
@@ -97,6 +98,15 @@ class Database(Protocol):
 
     def pin(self) -> str:
         """This database's identity, given now if it has none."""
+
+    def catalog(self) -> "catalogs.Catalog":
+        """All that the app's schema consists of now."""
+
+    def flaws(self, *, app_role: str | None) -> "Sequence[catalogs.Difference]":
+        """What is wrong with the database itself, whatever its schema is.
+
+        `app_role` is the role that is expected to run no DDL.
+        """
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes that a failed concurrent build left behind, quoted and with their schema."""

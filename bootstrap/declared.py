@@ -30,6 +30,7 @@ APP_KEYS: Mapping[str, Any] = {
     "url_driver": (str, list),
     "x": list,
     "connection": str,
+    "findings": dict,
 }
 _LISTS = ("migrate", "initialise", "url_in", "url_driver", "x")
 # What names a database by itself.
@@ -175,6 +176,8 @@ def _declared_app(
     for key in ("migrate", "initialise"):
         if entry.get(key) == []:
             names.problems.append(f"{where}: {key}: wanted the words of a command, found none")
+    if "findings" in entry:
+        _check_findings(names, where, entry["findings"])
     python = entry.get("python")
     return apps.App(
         name=name,
@@ -190,6 +193,7 @@ def _declared_app(
         python=str(home / python) if python and "/" in python else python,
         version_table=entry.get("version_table", "alembic_version"),
         release=entry.get("release", ""),
+        findings=entry.get("findings", {}),
         declared_in=str(path),
         migrate=_command(home, entry.get("migrate", ())),
         initialise=_command(home, entry.get("initialise", ())),
@@ -225,6 +229,16 @@ def _giving(names: Lookup, where: str, entry: Mapping[str, Any], home: Path) -> 
     except ValueError as error:
         names.problems.append(f"{where}: {error}")
         return apps.Giving()
+
+
+def _check_findings(names: Lookup, where: str, table: Mapping[str, object]) -> None:
+    from bootstrap import findings
+
+    for kind, severity in table.items():
+        try:
+            findings.check_rule(kind, severity)
+        except ValueError as error:
+            names.problems.append(f"{where}: findings: {error}")
 
 
 def _declared_aliases(

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast
+from typing import Any
 
 CONFIG_NAME = "bootstrapd.toml"
 STORAGES = ("sqlite", "postgres", "auto")
@@ -63,6 +63,14 @@ def _ssl(value: str) -> str:
     if value.lower() in _SSL_MODES:
         return value.lower()
     return "require" if _switch(value) else "prefer"
+
+
+def _rules(value: str) -> str:
+    """class=stop|report|ignore, separated by commas"""
+    from bootstrap import findings
+
+    findings.rules(value)
+    return value
 
 
 _text.__doc__ = "text"
@@ -267,10 +275,26 @@ class Settings:
     seed: bool = setting("BOOTSTRAPD_SEED", True, "insert the app's reference rows", _switch)
     validate: str = setting(
         "BOOTSTRAPD_VALIDATE",
-        "missing",
-        "which difference between models and database stops a start: missing (a table or column), "
-        "any or none",
-        _choice("missing", "any", "none"),
+        "auto",
+        "which finding stops a start: missing (a table or column), changed (what is missing or "
+        "other than wanted, but nothing added), any or none; auto is changed with a snapshot of "
+        "the schema, missing with the models alone",
+        _choice("auto", "missing", "changed", "any", "none"),
+    )
+    findings: str = setting(
+        "BOOTSTRAPD_FINDINGS",
+        "",
+        "for classes of findings, whether they stop a start: extra-index=stop, comment=ignore",
+        _rules,
+    )
+    replay: bool = setting(
+        "BOOTSTRAPD_REPLAY",
+        False,
+        "without a snapshot, replay the revisions on a scratch database to validate",
+        _switch,
+    )
+    app_role: str | None = setting(
+        "BOOTSTRAPD_APP_ROLE", None, "the role of the app, which validation expects to run no DDL"
     )
 
     scratch_url: str | None = setting(
@@ -325,11 +349,3 @@ def same(read: Callable[[str], Any], one: str, other: str) -> bool:
         return bool(read(one) == read(other))
     except ValueError:
         return one == other
-
-
-Validate = Literal["missing", "any", "none"]
-
-
-def validate_mode(settings: Settings) -> Validate:
-    """Which differences stop a start, as a checked word."""
-    return cast(Validate, settings.validate)

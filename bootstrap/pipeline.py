@@ -4,6 +4,7 @@ This is the one place that knows the order. Each stage is a module of its own.
 """
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator
@@ -173,19 +174,25 @@ def _through(
     identity = base.pin() if keeps_ledger else sight.identity
     run = run_name()
     migrated = validated = seeded = None
-    with child.Worker(here, record, run=run, stop=stop, base=base) as worker:
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def worker() -> child.Worker:
+            """Started by the first stage that needs one."""
+            return stack.enter_context(child.Worker(here, record, run=run, stop=stop, base=base))
+
         if wanted.pending:
             with record.stage("migrate", wanted.message):
                 stage = migrate.Stage(here, base, known, record, stop, run)
-                migrated = stage.upgrade(worker, wanted)
+                migrated = stage.upgrade(worker(), wanted)
                 record.set(revisions=migrated.after, pending=0)
         if here.settings.validate != "none":
-            with record.stage("validate", "comparing the models with the database"):
-                validated = validate.compare(here, worker, record)
+            with record.stage("validate", "comparing the database with what is wanted"):
+                validated = validate.validate(here, base, known, worker, record, stop)
                 validate.judge(here, validated, record)
-        if here.settings.seed:
+        if here.settings.seed and here.app.seeds:
             with record.stage("seed", "inserting the reference rows that are missing"):
-                seeded = seed.seed(here, worker, record)
+                seeded = seed.seed(here, worker(), record)
     sight = base.look()
     if code is not None and keeps_ledger:
         findings = len(validated.findings) if validated else 0

@@ -96,7 +96,7 @@ def make(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight)
         raise DriftError(
             f"{place} holds {sight.tables} table{'s' * (sight.tables != 1)} but no record of "
             f"revisions; nothing was changed. If it is another application's database, point the "
-            "settings elsewhere; if it is this one's, record where it is: alembic stamp REVISION",
+            "settings elsewhere; if it is this one's, record where it is: bootstrapd adopt REV",
             tables=sight.tables,
         )
     return Plan(sight.current, known.heads, known.pending(sight.current))

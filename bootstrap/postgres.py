@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bootstrap import app, database, libpq, target
 
 if TYPE_CHECKING:
+    from bootstrap import catalog as catalogs
     from bootstrap import ledger_postgres
 
 SCHEMA = "bootstrapd"
@@ -301,6 +302,16 @@ class Postgres:
             other.close()
 
     # -- indexes ----------------------------------------------------------------------------------
+
+    def catalog(self) -> "catalogs.Catalog":
+        """Read in one transaction, by PostgreSQL's own deparsers."""
+        from bootstrap import catalog
+
+        return catalog.read_postgres(self.connection, version_table=(self._schema, self._version))
+
+    def flaws(self, *, app_role: str | None) -> "Sequence[catalogs.Difference]":  # noqa: ARG002
+        """Indexes, constraints, triggers, sequences, collations, owners and the app's role."""
+        return ()
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes with indisvalid off, of tables that are not partitioned."""

@@ -19,6 +19,11 @@ def digest(loaded: settings.Loaded, known: revisions.Graph) -> str | None:
         loaded.app.metadata or "",
         loaded.app.seeds or "",
         loaded.settings.validate,
+        loaded.settings.findings,
+        str(sorted(loaded.app.findings.items())),
+        str(loaded.settings.replay),
+        loaded.settings.app_role or "",
+        _snapshot(loaded, known),
         str(loaded.settings.seed),
     ]
     for declared in dict.fromkeys((loaded.app.metadata, loaded.app.seeds)):
@@ -28,6 +33,15 @@ def digest(loaded: settings.Loaded, known: revisions.Graph) -> str | None:
                 return None
             parts.append(source)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _snapshot(loaded: settings.Loaded, known: revisions.Graph) -> str:
+    """A digest of the target's snapshot; nothing where there is none."""
+    place = known.snapshot(loaded.target.dialect)
+    try:
+        return hashlib.sha256(place.read_bytes()).hexdigest() if place else ""
+    except OSError:
+        return ""
 
 
 def _source(loaded: settings.Loaded, module: str) -> str | None:

@@ -54,6 +54,11 @@ class Graph:
         below = {down for revision in self.revisions.values() for down in revision.down}
         return tuple(sorted(self.revisions.keys() - below))
 
+    def snapshot(self, dialect: str) -> Path | None:
+        """Where the schema that these revisions make is written down; None without revisions."""
+        folders = sorted({Path(revision.path).parent for revision in self.revisions.values()})
+        return folders[0].parent / "snapshots" / f"{dialect}.txt" if folders else None
+
     def title(self, id_: str) -> str:
         """A revision as messages name it: its id, and its title if it is known."""
         known = self.revisions.get(id_)

@@ -14,9 +14,9 @@ from bootstrap import __version__, choosing, declared, options, redact
 from bootstrap import app as apps
 from bootstrap import target as targets
 from bootstrap.lookup import Lookup
-from bootstrap.options import Settings, host_and_port, own, setting, validate_mode
+from bootstrap.options import Settings, host_and_port, own, setting
 
-__all__ = ["Settings", "host_and_port", "own", "setting", "validate_mode"]
+__all__ = ["Settings", "host_and_port", "own", "setting"]
 
 Own = TypeVar("Own")
 

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from bootstrap import app, database, target
 
 if TYPE_CHECKING:
+    from bootstrap import catalog as catalogs
     from bootstrap import ledger_sqlite
 
 PIN = "bootstrapd_pin"
@@ -160,6 +161,17 @@ class Sqlite:
     def end_leftovers(self) -> int:
         """Nothing: what a killed process had open, SQLite rolls back at the next open."""
         return 0
+
+    def catalog(self) -> "catalogs.Catalog":
+        """Read from the statements that the file keeps."""
+        from bootstrap import catalog
+
+        with _opened(self.path, "ro") as connection:
+            return catalog.read_sqlite(connection, version_table=database.version_table(self._app))
+
+    def flaws(self, *, app_role: str | None) -> "Sequence[catalogs.Difference]":  # noqa: ARG002
+        """Rows that refer to nothing, and damage of the file."""
+        return ()
 
     def invalid_indexes(self) -> Sequence[str]:
         """SQLite has none."""

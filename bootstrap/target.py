@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from bootstrap import redact
@@ -18,6 +18,7 @@ _OPTION = re.compile(r"[\w.]+=")
 _HOST = re.compile(r"(?P<host>\[[^\[\]@/]+\]|[^:\[\],\s]*)(?::(?P<port>[^:,]*))?")
 
 Dialect = Literal["postgresql", "sqlite"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
 @dataclass(frozen=True)

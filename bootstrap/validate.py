@@ -1,43 +1,107 @@
-"""The validate stage: the database is at the release's heads and holds what the models expect."""
+"""The validate stage: the database is what this release's revisions, or its models, say."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from bootstrap import child, journal, settings
+from bootstrap import (
+    catalog,
+    child,
+    database,
+    expected,
+    findings,
+    journal,
+    revisions,
+    settings,
+)
 from bootstrap.errors import DriftError
+from bootstrap.findings import Finding, Means
 
-Means = Literal["models", "heads"]
-SHOWN = 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One difference: what the release wants and what the database has.
-
-    `missing` marks a table or column that the app needs and will not find.
-    """
-
-    kind: str
-    object: str
-    wanted: str
-    found: str
-    missing: bool
-
-    def __str__(self) -> str:
-        return f"{self.object}: wanted {self.wanted}, found {self.found}"
+# Alembic's words for differences between models and database, in the catalog's.
+_KINDS: Mapping[str, catalog.Kind] = {
+    "add_table": "missing-table",
+    "remove_table": "extra-table",
+    "add_column": "missing-column",
+    "remove_column": "extra-column",
+    "modify_type": "type",
+    "modify_nullable": "nullability",
+    "modify_default": "default",
+    "modify_comment": "comment",
+    "add_index": "index",
+    "remove_index": "extra-index",
+    "add_constraint": "key",
+    "remove_constraint": "extra-key",
+    "add_fk": "key",
+    "remove_fk": "extra-key",
+}
 
 
 @dataclass(frozen=True)
 class Validated:
-    """What was compared (`models`, or only the `heads` where no models are declared) and found."""
+    """By what means the database was compared, how many tables that were, and what was found.
+
+    By the settings the `stopping` findings stop a start and the `reported` ones do not.
+    """
 
     means: Means
     tables: int
-    findings: tuple[Finding, ...]
+    stopping: tuple[Finding, ...]
+    reported: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that was found and is not ignored."""
+        return self.stopping + self.reported
+
+    @property
+    def message(self) -> str:
+        """What was compared, as a clause."""
+        what = {
+            "snapshot": f"{self.tables} tables, by the snapshot of its revisions",
+            "replay": f"{self.tables} tables, by its revisions replayed",
+            "models": f"{self.tables} tables, by its models",
+            "heads": "revisions only",
+        }
+        return what[self.means]
 
 
-def compare(loaded: settings.Loaded, worker: child.Worker, record: journal.Journal) -> Validated:
+def validate(
+    loaded: settings.Loaded,
+    base: database.Database,
+    known: revisions.Graph,
+    worker: Callable[[], child.Worker],
+    record: journal.Journal,
+    stop: threading.Event,
+) -> Validated:
+    """Compare the live schema with what is known of it: its snapshot, its revisions, its models.
+
+    The worker is called for only if the models are all that is known.
+    """
+    wanted = expected.find(loaded, known, record, stop)
+    if wanted is not None:
+        return by_catalog(loaded, base, wanted, record)
+    return by_models(loaded, base, worker(), record)
+
+
+def by_catalog(
+    loaded: settings.Loaded,
+    base: database.Database,
+    wanted: expected.Expected,
+    record: journal.Journal,
+) -> Validated:
+    """Compare the live schema with the one expected, and look for flaws that no schema shows."""
+    found = findings.of([*catalog.compare(wanted.catalog, base.catalog()), *_flaws(loaded, base)])
+    tables = sum(each.kind == "table" for each in wanted.catalog.objects)
+    return _sorted(loaded, record, wanted.means, tables, found)
+
+
+def by_models(
+    loaded: settings.Loaded,
+    base: database.Database,
+    worker: child.Worker,
+    record: journal.Journal,
+) -> Validated:
     """Compare the declared models with the live schema, by Alembic's own comparison."""
     try:
         answer = worker.call("compare", metadata=loaded.app.metadata)
@@ -48,48 +112,49 @@ def compare(loaded: settings.Loaded, worker: child.Worker, record: journal.Journ
             f"{loaded.app.declared_in}",
             sqlstate=error.failure["sqlstate"],
         ) from error
-    findings = tuple(Finding(**entry) for entry in answer["findings"])
-    record.set(findings=tuple(vars(finding) for finding in findings))
-    if not answer["tables"]:
-        # An empty comparison finds nothing and proves nothing.
-        record.event(
-            "no_models",
-            f"app {loaded.app.name} declares no models, so only its revisions were checked; set "
-            f"metadata in {loaded.app.declared_in}",
-            level="warning",
-        )
-        return Validated("heads", 0, findings)
-    return Validated("models", answer["tables"], findings)
+    found = (
+        *(_of_models(entry) for entry in answer["findings"]),
+        *findings.of(_flaws(loaded, base)),
+    )
+    if answer["tables"]:
+        return _sorted(loaded, record, "models", answer["tables"], found)
+    # An empty comparison finds nothing and proves nothing.
+    record.event(
+        "no_models",
+        f"app {loaded.app.name} declares no models, so only its revisions were checked; set "
+        f"metadata in {loaded.app.declared_in}",
+        level="warning",
+    )
+    return _sorted(loaded, record, "heads", 0, found)
 
 
 def judge(loaded: settings.Loaded, validated: Validated, record: journal.Journal) -> None:
-    """Stop the start for the differences that the settings say, report the others."""
-    mode = settings.validate_mode(loaded.settings)
-    stopping = [
-        finding
-        for finding in validated.findings
-        if mode == "any" or (mode == "missing" and finding.missing)
-    ]
-    if stopping:
-        raise drift(loaded, stopping)
-    if validated.findings:
+    """Stop the start for the findings that the settings say, report the others."""
+    if validated.stopping:
+        raise drift(loaded, validated.means, validated.stopping)
+    if validated.reported:
         record.event(
             "differences",
-            f"{_count(validated.findings)} between models and {loaded.target.identity} (tolerated: "
-            f"BOOTSTRAPD_VALIDATE={mode}){_listed(validated.findings)}",
+            f"{findings.count(validated.reported)} between {_wanted(loaded, validated.means)} and "
+            f"{loaded.target.identity} (tolerated: BOOTSTRAPD_VALIDATE={loaded.settings.validate})"
+            f"{findings.listed(validated.reported)}",
             level="warning",
-            findings=[vars(finding) for finding in validated.findings],
+            findings=[finding.document() for finding in validated.reported],
         )
 
 
-def drift(loaded: settings.Loaded, findings: Sequence[Finding]) -> DriftError:
-    """The error that names these differences."""
-    return DriftError(
-        f"{_count(findings)} between the models of app {loaded.app.name} and "
-        f"{loaded.target.identity}{_listed(findings)}\n"
+def drift(loaded: settings.Loaded, means: Means, found: Sequence[Finding]) -> DriftError:
+    """The error that names these findings."""
+    what_to_do = (
         "write a revision for what the models want (bootstrapd new NAME), or undo what was changed "
-        "by hand",
-        findings=[vars(finding) for finding in findings],
+        "by hand"
+        if means == "models"
+        else "undo what was changed by hand; the statements for it: bootstrapd validate --fix-sql"
+    )
+    return DriftError(
+        f"{findings.count(found)} between {_wanted(loaded, means)} and {loaded.target.identity}"
+        f"{findings.listed(found)}\n{what_to_do}",
+        findings=[finding.document() for finding in found],
     )
 
 
@@ -98,16 +163,34 @@ def document(validated: Validated) -> Mapping[str, Any]:
     return {
         "means": validated.means,
         "tables": validated.tables,
-        "findings": [vars(finding) for finding in validated.findings],
+        "findings": [finding.document() for finding in validated.findings],
     }
 
 
-def _count(findings: Sequence[Finding]) -> str:
-    return f"{len(findings)} difference{'s' * (len(findings) != 1)}"
+def _flaws(loaded: settings.Loaded, base: database.Database) -> Sequence[catalog.Difference]:
+    return base.flaws(app_role=loaded.settings.app_role)
 
 
-def _listed(findings: Sequence[Finding]) -> str:
-    lines = [f"\n  {finding}" for finding in findings[:SHOWN]]
-    if len(findings) > SHOWN:
-        lines.append(f"\n  and {len(findings) - SHOWN} more")
-    return ":" + "".join(lines)
+def _wanted(loaded: settings.Loaded, means: Means) -> str:
+    of = {"snapshot": "the snapshot", "replay": "the revisions", "models": "the models"}
+    return f"{of[means]} of app {loaded.app.name}" if means in of else "what is sound"
+
+
+def _of_models(entry: Mapping[str, Any]) -> Finding:
+    kind = _KINDS.get(entry["kind"], "comment" if "comment" in entry["kind"] else "table")
+    return Finding(kind, entry["object"], entry["wanted"], entry["found"])
+
+
+def _sorted(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    means: Means,
+    tables: int,
+    found: Sequence[Finding],
+) -> Validated:
+    severity = {each: findings.severity(loaded, means, each) for each in found}
+    stopping, reported = (
+        tuple(each for each in found if severity[each] == name) for name in ("stop", "report")
+    )
+    record.set(findings=tuple(each.document() for each in (*stopping, *reported)))
+    return Validated(means, tables, stopping, reported)

@@ -7,12 +7,14 @@ prints. `run` and `serve` are in `pipeline` and `serve`.
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bootstrap import adopt as adopting
 from bootstrap import (
     child,
     database,
+    expected,
     journal,
     migrate,
     opening,
@@ -22,6 +24,7 @@ from bootstrap import (
     report,
     revisions,
     settings,
+    target,
 )
 from bootstrap import plan as planning
 from bootstrap import seed as seeding
@@ -124,6 +127,33 @@ def mark_applied(
         return _changed(record, place, done)
 
 
+def adopt(
+    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
+) -> Document:
+    """Give a database without a history one, if it is what `revision` makes."""
+    with _place(loaded, record, stop, to_write=True) as place:
+        destination = planning.resolve(place.known, revision)
+        pin.check(place.here, place.base.look())
+        done = adopting.adopt(place.opened, place.known, record, stop, destination)
+        return _changed(record, place, done)
+
+
+def snapshot(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    dialects: Sequence[target.Dialect],
+    *,
+    check: bool,
+) -> Document:
+    """Write what the revisions make of an empty database; with `check` only compare."""
+    known = planning.graph(loaded, record, stop)
+    # What an empty database would be told, such as heads that fork.
+    planning.make(loaded, known, database.Sight(None, 0, "", None, None, ""))
+    written = expected.snapshot(loaded, known, record, stop, dialects, check=check)
+    return {"changed": bool(written), "paths": [str(path) for path in written]}
+
+
 def plan(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
 ) -> Document:
@@ -189,15 +219,24 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         wanted = place.plan()
         _require_head(wanted)
         with (
-            record.stage("validate", "comparing the models with the database"),
-            child.Worker(place.here, record, run="validate", stop=stop) as worker,
+            record.stage("validate", "comparing the database with what is wanted"),
+            contextlib.ExitStack() as stack,
         ):
-            found = validating.compare(place.here, worker, record)
+            found = validating.validate(
+                place.here,
+                place.base,
+                place.known,
+                lambda: stack.enter_context(
+                    child.Worker(place.here, record, run="validate", stop=stop)
+                ),
+                record,
+                stop,
+            )
             if found.findings:
-                raise validating.drift(place.here, found.findings)
-            what = f"{found.tables} tables" if found.means == "models" else "revisions only"
+                raise validating.drift(place.here, found.means, found.findings)
             record.event(
-                "validated", f"{place.here.target.identity} is as this release wants it ({what})"
+                "validated",
+                f"{place.here.target.identity} is as this release wants it ({found.message})",
             )
         return {**wanted.document(), "validated": validating.document(found)}
 

@@ -166,7 +166,7 @@ def test_dash_comes_up_when_its_redis_answers(
     up = run("run --json", env=env).expect(0).json()
     assert up["status"]["revisions"] == ["0005"]
     assert run("validate --json", env=env).expect(0).json()["validated"] == {
-        "means": "models",
+        "means": "snapshot",
         "tables": 6,
         "findings": [],
     }

@@ -200,10 +200,13 @@ def test_drift(shell: Shell, run: Run, project: NewProject, database18: str) -> 
     differences, status = book.diagnose()
     assert differences.expect(5).json()["error"]["findings"] == [
         {
-            "kind": "add_column",
+            "kind": "missing-column",
             "object": "column item_0001.name",
             "wanted": "VARCHAR(50)",
             "found": "nothing",
+            "fix": [],
+            "destructive": False,
+            "note": "",
             "missing": True,
         }
     ]

@@ -146,10 +146,13 @@ def test_a_missing_column_stops_a_start_and_is_named(
     error = result.json()["error"]
     assert error["findings"] == [
         {
-            "kind": "add_column",
+            "kind": "missing-column",
             "object": "column colour.name",
             "wanted": "VARCHAR(20)",
             "found": "nothing",
+            "fix": [],
+            "destructive": False,
+            "note": "",
             "missing": True,
         }
     ]
@@ -165,7 +168,7 @@ def test_what_is_too_much_is_reported_and_stops_only_if_asked(
     execute(database_url, "create index by_hand on colour (name)")
 
     tolerated = run("run", env=env, cwd=shop.path).expect(0)
-    assert "1 difference between models and" in tolerated.stderr
+    assert "1 difference between the models of app shop and" in tolerated.stderr
     assert "index by_hand on colour: wanted nothing, found (name)" in tolerated.stderr
 
     strict = run("run", env={**env, "BOOTSTRAPD_VALIDATE": "any"}, cwd=shop.path).expect(5)

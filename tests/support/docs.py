@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bootstrap import app, errors, settings
+from bootstrap import app, catalog, errors, findings, settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -91,6 +91,21 @@ def settings_table() -> str:
     )
 
 
+def findings_table() -> str:
+    """The classes of findings, by what they do to a start."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for kind in catalog.KINDS:
+        severities = (
+            findings.by_mode("auto", "snapshot", kind),
+            findings.by_mode("auto", "models", kind),
+        )
+        by.setdefault(severities, []).append(f"`{kind}`")
+    return _table(
+        ("with a snapshot", "with the models alone", "classes"),
+        ((*severities, ", ".join(kinds)) for severities, kinds in by.items()),
+    )
+
+
 def apps_table() -> str:
     """The shipped apps and what they take where nothing is configured."""
     return _table(
@@ -155,6 +170,7 @@ def exit_codes_table() -> str:
 GENERATED: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
     "settings": settings_table,
+    "findings": findings_table,
     "apps": apps_table,
     "aliases": aliases_table,
     "own settings": own_settings_table,

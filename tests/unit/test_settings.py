@@ -223,7 +223,7 @@ def test_all_problems_are_told_at_once_each_with_the_name_that_was_read(refused:
         "bootstrapd.toml: lock_wait_s: wanted a number of 0 or more, found '-1'",
         "BOOTSTRAPD_LOCK_TIMEOUT_MS: wanted a whole number of 0 or more, found '²'",
         "bootstrapd.toml: migrate: wanted true or false, found 'perhaps'",
-        "BOOTSTRAPD_VALIDATE: wanted missing or any or none, found 'all'",
+        "BOOTSTRAPD_VALIDATE: wanted auto or missing or changed or any or none, found 'all'",
         "BOOTSTRAPD_BACKOFF_FACTOR: wanted 1 or more, found 0.5",
         "BOOTSTRAPD_BACKOFF_JITTER: wanted 0 to 1, found 1.5",
         "BOOTSTRAPD_HEALTH_ADDRESS: wanted host:port, found '7374'",
@@ -706,7 +706,7 @@ def test_an_app_that_is_declared_wrongly_is_complained_of_once(refused: Refused)
     problems = [
         "bootstrapd.toml: [apps.shop]: unknown key 'alembik'; known are alembic, title, metadata, "
         "seeds, sqlite, aliases, postgres, redis, python, version_table, release, migrate, "
-        "initialise, initialised_at, url_in, url_driver, x, connection",
+        "initialise, initialised_at, url_in, url_driver, x, connection, findings",
         "bootstrapd.toml: [apps.shop]: redis: wanted bool, found 'yes'",
         "bootstrapd.toml: [apps.shop]: alembic is missing; name the alembic.ini, pyproject.toml or "
         "script directory",
