@@ -115,7 +115,7 @@ def _stage(name: str, culprit: str, status: journal.Status) -> Check:
 def _doing(status: journal.Status) -> str:
     if status.progress is None:
         return on_one_line(status.reason)
-    done = f"{status.progress.done} of {status.progress.total} {status.progress.what} done"
+    done = f"{status.progress} done"
     eta_s = status.progress.eta_s(time.monotonic())
     return done if eta_s is None else f"{done}, about {eta_s:.0f} s left"
 

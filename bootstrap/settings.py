@@ -187,6 +187,22 @@ def for_worker(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict
     return child
 
 
+def for_program(where: targets.Target, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for PostgreSQL's own programs, with the password of this target."""
+    child = dict(os.environ if environ is None else environ)
+    # A dump has the encoding of its database.
+    child.pop("PGCLIENTENCODING", None)
+    if "password" in where.params:
+        child["PGPASSWORD"] = where.params["password"]
+    return child
+
+
+def program_folders(environ: Mapping[str, str] | None = None) -> list[Path]:
+    """The folders of the PATH."""
+    path = (os.environ if environ is None else environ).get("PATH", os.defpath)
+    return [Path(folder) for folder in path.split(os.pathsep) if folder]
+
+
 @dataclass(frozen=True)
 class NotifySocket:
     """Where systemd listens for news of this process, as in sd_notify(3).

@@ -53,7 +53,7 @@ class Sqlite:
     def look(self) -> database.Sight:
         """The state now; a file that is not there is an empty database."""
         if not self.path.exists():
-            return database.Sight(None, 0, "empty", None, None, sqlite3.sqlite_version)
+            return database.Sight(None, 0, database.EMPTY, None, None, sqlite3.sqlite_version)
         with _opened(self.path, "ro") as connection:
             objects = connection.execute(
                 "select type, name, coalesce(sql, '') from sqlite_schema"
@@ -68,13 +68,13 @@ class Sqlite:
             if ("view", PIN) in {(kind, name) for kind, name, _ in objects}:
                 (identity,) = connection.execute(f"select identity from {PIN}").fetchone()
         digest = hashlib.sha256()
+        objects = [row for row in objects if row[1] != PIN]
         for row in objects:
-            if row[1] != PIN:
-                digest.update(repr(row).encode())
+            digest.update(repr(row).encode())
         return database.Sight(
             revisions=revisions,
             tables=sum(1 for kind, name, _ in objects if kind == "table" and name != version),
-            catalog=digest.hexdigest(),
+            catalog=digest.hexdigest() if objects else database.EMPTY,
             identity=identity,
             proof=self._proof(),
             version=sqlite3.sqlite_version,

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.support import cli, docs
+from tests.support import cli, docs, look
 from tests.support.postgres import Server
 from tests.support.projects import Project
 from tests.support.proxy import Proxy
@@ -36,13 +36,17 @@ class Runbook:
         """What each script of the diagnosis says, whatever its exit code."""
         return [self._run(script) for script in docs.scripts(self._parts["Diagnosis"])]
 
-    def mitigate(self, command: str | None = None, **words: str) -> cli.Result:
-        """Run the mitigation's one script, or this command of its text.
+    def mitigate(
+        self, command: str | None = None, *, number: int | None = None, **words: str
+    ) -> cli.Result:
+        """Run the mitigation's one script, or that of this number, or this command of its text.
 
         `words` fills in what stands in capitals.
         """
         part = self._parts["Mitigation"]
-        if command is None:
+        if number is not None:
+            command = docs.scripts(part)[number]
+        elif command is None:
             (command,) = docs.scripts(part)
         else:
             assert command in docs.spans(part)
@@ -186,6 +190,34 @@ def test_migrate_shows_invalid_indexes(
             connection.execute("create unique index concurrently torn on item_0001 (name)")
     *_, invalid = Runbook(shell, "migrate", shop.path, env).diagnose()
     assert " torn  | item_0001" in invalid.expect(0).stdout
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+def test_migrate_back_to_a_backup(
+    kind: str, shell: Shell, run: Run, project: NewProject, database18: str, tmp_path: Path
+) -> None:
+    shop = project()
+    shop.revision("0002", upgrade='op.execute("delete from item_0001")')
+    shop.revision("0003", upgrade='op.create_table("further", sa.Column("id", sa.Integer))')
+    url = database18 if kind == "postgres" else f"sqlite:///{tmp_path / 'shop.db'}"
+    env = {"DATABASE_URL": url, "BOOTSTRAPD_BACKUP_DIR": str(tmp_path / "backups")}
+    run("migrate 0001", cwd=shop.path, env=env).expect(0)
+    look.query(url, "insert into item_0001 values (1, 'dear')")
+    before = run("status --json", cwd=shop.path, env=env).expect(0).json()
+    run("run", cwd=shop.path, env=env).expect(0)
+    assert look.query(url, "select * from item_0001") == []
+
+    (backup,) = (each for each in (tmp_path / "backups").iterdir() if each.suffix != ".json")
+    book = Runbook(shell, "migrate", shop.path, env)
+    number = ("postgres", "sqlite").index(kind)
+    words = {"BACKUP": str(backup), "FILE": str(tmp_path / "shop.db")}
+    book.mitigate(number=number, **words)
+    assert look.query(url, "select * from item_0001") == [(1, "dear")]
+    assert "further" not in look.tables(url)
+    after = run("status --json", cwd=shop.path, env=env).expect(0).json()
+    assert (after["identity"], after["current"]) == (before["identity"], ["0001"])
+    run("run", cwd=shop.path, env=env).expect(0)
+    assert "state     current" in book.verify()
 
 
 def test_drift(shell: Shell, run: Run, project: NewProject, database18: str) -> None:

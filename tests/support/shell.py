@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support import cli
 
-_CLIENTS = ("psql", "pg_isready")
+_CLIENTS = ("psql", "pg_isready", "pg_restore")
 
 
 class Shell:

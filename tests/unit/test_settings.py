@@ -100,6 +100,7 @@ def test_flag_beats_environment_beats_file_beats_default(load: Load) -> None:
 
 
 SAMPLES: Mapping[str, tuple[str, object]] = {
+    "BOOTSTRAPD_BACKUP_DIR": ("backups", "backups"),
     "DATABASE_URL": ("postgresql://db/x", "postgresql://db/x"),
     "BOOTSTRAPD_DIRECT_URL": ("postgresql://db/y", "postgresql://db/y"),
     "REDIS_URL": ("redis://cache", "redis://cache"),
