@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from bootstrap import (
     catalog,
     child,
+    drift,
     expected,
     findings,
     journal,
@@ -53,7 +54,10 @@ def adopt(
             child.Worker(here, record, run=run, stop=stop, base=base) as worker,
         ):
             stage = migrate.Stage(here, base, known, record, stop, run)
-            return stage.mark(worker, (), revision)
+            for head in goal:
+                done = stage.mark(worker, base.current(), head)
+        drift.note(base, base.look())
+        return done
 
 
 def _check(opened: opening.Opened) -> None:

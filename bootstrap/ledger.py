@@ -46,6 +46,15 @@ class Attempt:
     before: str | None
 
 
+@dataclass(frozen=True)
+class Schema:
+    """A schema as it was left: at these revisions, with this digest, as a snapshot's text."""
+
+    revisions: tuple[str, ...]
+    digest: str
+    text: str
+
+
 class Ledger(Protocol):
     """The record of one app in one database. Whoever writes must hold the lock."""
 
@@ -72,6 +81,12 @@ class Ledger(Protocol):
 
     def attempts(self, limit: int) -> Sequence[Attempt]:
         """The app's latest attempts, newest first; none where there is no ledger."""
+
+    def note_schema(self, schema: Schema) -> None:
+        """Keep the schema as it was left, in place of what was kept before."""
+
+    def schema(self) -> Schema | None:
+        """The schema as it was last left; None where nobody has kept it."""
 
     def prove(self, proof: database.Proof, release: str) -> None:
         """Remember what was proven."""

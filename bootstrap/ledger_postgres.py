@@ -40,6 +40,13 @@ create table if not exists bootstrapd.attempt (
   transactional boolean not null default true,
   before text
 );
+create table if not exists bootstrapd.schema (
+  app text primary key,
+  revisions json not null,
+  digest text not null,
+  snapshot text not null,
+  noted_at timestamptz not null default now()
+);
 create index if not exists attempt_running on bootstrapd.attempt (id) where result = 'running';
 grant usage on schema bootstrapd to public;
 grant select on bootstrapd.pin, bootstrapd.proof to public;
@@ -157,6 +164,26 @@ class Ledger:
         if not readable:
             return ()
         return self._attempts("where app = $1 order by id desc limit $2", self._app, limit)
+
+    def note_schema(self, schema: ledger.Schema) -> None:
+        """Insert or replace what is kept of the app's schema."""
+        self._connection.execute(
+            "insert into bootstrapd.schema (app, revisions, digest, snapshot)"
+            " values ($1, $2, $3, $4) on conflict (app) do update set"
+            " revisions = excluded.revisions, digest = excluded.digest,"
+            " snapshot = excluded.snapshot, noted_at = now()",
+            self._app,
+            json.dumps(schema.revisions),
+            schema.digest,
+            schema.text,
+        )
+
+    def schema(self) -> ledger.Schema | None:
+        """What is kept of the app's schema."""
+        rows = self._connection.execute(
+            "select revisions, digest, snapshot from bootstrapd.schema where app = $1", self._app
+        )
+        return ledger.Schema(tuple(rows[0][0]), *rows[0][1:]) if rows else None
 
     def prove(self, proof: database.Proof, release: str) -> None:
         """Insert or replace the app's proof."""

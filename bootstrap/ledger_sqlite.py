@@ -21,6 +21,10 @@ create table if not exists attempt (
   started_at text not null, ended_at text, result text not null, error text,
   transactional integer not null default 1, before text
 );
+create table if not exists schema (
+  app text primary key, revisions text not null, digest text not null, snapshot text not null,
+  noted_at text not null
+);
 """
 _INSERT = (
     "insert into attempt"
@@ -98,6 +102,23 @@ class Ledger:
     def attempts(self, limit: int) -> Sequence[ledger.Attempt]:
         """The latest attempts, newest first."""
         return self._attempts("where app = ? order by id desc limit ?", self._app, limit)
+
+    def note_schema(self, schema: ledger.Schema) -> None:
+        """Insert or replace what is kept of the app's schema."""
+        self._written(
+            f"insert or replace into schema values (?, ?, ?, ?, {_NOW})",
+            self._app,
+            json.dumps(schema.revisions),
+            schema.digest,
+            schema.text,
+        )
+
+    def schema(self) -> ledger.Schema | None:
+        """What is kept of the app's schema."""
+        row = self._written(
+            "select revisions, digest, snapshot from schema where app = ?", self._app
+        ).fetchone()
+        return ledger.Schema(tuple(json.loads(row[0])), *row[1:]) if row else None
 
     def prove(self, proof: database.Proof, release: str) -> None:
         """Insert or replace the app's proof."""

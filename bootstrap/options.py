@@ -293,6 +293,13 @@ class Settings:
         "without a snapshot, replay the revisions on a scratch database to validate",
         _switch,
     )
+    accept_drift: str | None = setting(
+        "BOOTSTRAPD_ACCEPT_DRIFT",
+        None,
+        "the name of changes made by hand, as their refusal gives it, on which pending revisions "
+        "may run",
+        flag="--accept-drift",
+    )
     app_role: str | None = setting(
         "BOOTSTRAPD_APP_ROLE", None, "the role of the app, which validation expects to run no DDL"
     )

@@ -168,7 +168,7 @@ def _through(
     stop: threading.Event,
 ) -> Outcome:
     """Migrate, validate and seed in one worker, and remember what was proven."""
-    from bootstrap import child, migrate, seed, validate
+    from bootstrap import child, drift, migrate, seed, validate
 
     keeps_ledger = _prepare(here, base, wanted, record)
     identity = base.pin() if keeps_ledger else sight.identity
@@ -183,6 +183,7 @@ def _through(
 
         if wanted.pending:
             with record.stage("migrate", wanted.message):
+                drift.check(here, base, sight, record)
                 stage = migrate.Stage(here, base, known, record, stop, run)
                 migrated = stage.upgrade(worker(), wanted)
                 record.set(revisions=migrated.after, pending=0)
@@ -194,6 +195,8 @@ def _through(
             with record.stage("seed", "inserting the reference rows that are missing"):
                 seeded = seed.seed(here, worker(), record)
     sight = base.look()
+    if keeps_ledger:
+        drift.note(base, sight)
     if code is not None and keeps_ledger:
         findings = len(validated.findings) if validated else 0
         base.ledger.prove(database.Proof(code, sight.catalog, findings), here.release)

@@ -14,6 +14,7 @@ from bootstrap import adopt as adopting
 from bootstrap import (
     child,
     database,
+    drift,
     expected,
     journal,
     migrate,
@@ -95,6 +96,7 @@ def upgrade(
             with _stage(place, record, stop, wanted.message) as (stage, worker):
                 wanted = place.plan(destination)
                 pin.remember(place.here, place.base.pin(), record)
+                drift.check(place.here, place.base, place.base.look(), record)
                 done = stage.upgrade(worker, wanted, destination, retry=retry)
         return _changed(record, place, done)
 
@@ -297,6 +299,7 @@ def _stage(
             child.Worker(place.here, record, run=run, stop=stop, base=place.base) as worker,
         ):
             yield migrate.Stage(place.here, place.base, place.known, record, stop, run), worker
+        drift.note(place.base, place.base.look())
 
 
 def _changed(record: journal.Journal, place: _Place, done: migrate.Migrated | None) -> Document:

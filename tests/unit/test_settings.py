@@ -112,6 +112,7 @@ SAMPLES: Mapping[str, tuple[str, object]] = {
     "BOOTSTRAPD_WAIT_TIMEOUT_S": ("0", 0.0),
     "BOOTSTRAPD_REQUIRE_PRIMARY": ("true", True),
     "BOOTSTRAPD_ACCEPT_IDENTITY": ("new", "new"),
+    "BOOTSTRAPD_ACCEPT_DRIFT": ("0123456789ab", "0123456789ab"),
     "BOOTSTRAPD_HEALTH_ADDRESS": ("0.0.0.0:80", "0.0.0.0:80"),
 }
 
