@@ -1,0 +1,36 @@
+"""Its logging configuration silences everything and everybody."""
+
+from logging.config import fileConfig
+
+from alembic import context
+from shop.models import Base
+from sqlalchemy import create_engine, pool
+
+config = context.config
+fileConfig(config.config_file_name)
+target_metadata = Base.metadata
+
+
+def offline():
+    context.configure(
+        url=config.get_main_option("sqlalchemy.url"),
+        target_metadata=target_metadata,
+        literal_binds=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def online():
+    with create_engine(
+        config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool
+    ).connect() as connection:
+        context.configure(connection=connection, target_metadata=target_metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+else:
+    online()

@@ -1,0 +1,30 @@
+"""It works on the connection that it is given, and on no other."""
+
+from alembic import context
+from shop.models import Base
+
+config = context.config
+target_metadata = Base.metadata
+
+
+def offline():
+    context.configure(
+        url=config.get_main_option("sqlalchemy.url"),
+        target_metadata=target_metadata,
+        literal_binds=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def online():
+    connection = config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=target_metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+else:
+    online()

@@ -1,0 +1,36 @@
+"""All revisions in one transaction, it says; one of them leaves it."""
+
+from alembic import context
+from shop.models import Base
+from sqlalchemy import create_engine, pool
+
+config = context.config
+target_metadata = Base.metadata
+
+
+def offline():
+    context.configure(
+        url=config.get_main_option("sqlalchemy.url"),
+        target_metadata=target_metadata,
+        literal_binds=True,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def online():
+    with create_engine(
+        config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool
+    ).connect() as connection:
+        context.configure(
+            connection=connection, target_metadata=target_metadata, transaction_per_migration=False
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+else:
+    online()

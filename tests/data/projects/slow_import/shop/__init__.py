@@ -1,0 +1,6 @@
+"""It takes its time."""
+
+import os
+import time
+
+time.sleep(float(os.environ.get("SHOP_IMPORT_S", "20")))

@@ -1,0 +1,33 @@
+"""Importing its models runs the whole upgrade."""
+
+from alembic import context
+from shop.models import Base
+from sqlalchemy import create_engine, pool
+
+config = context.config
+target_metadata = Base.metadata
+
+
+def offline():
+    context.configure(
+        url=config.get_main_option("sqlalchemy.url"),
+        target_metadata=target_metadata,
+        literal_binds=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def online():
+    with create_engine(
+        config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool
+    ).connect() as connection:
+        context.configure(connection=connection, target_metadata=target_metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+else:
+    online()
