@@ -25,6 +25,9 @@ DISCONNECT_S = 1.0
 # Events that the worker sends before it does something that cannot be undone: it waits for a reply.
 ASKING = frozenset({"autocommit", "data_committed"})
 
+TELL_EVERY_S = 5.0
+_LOADING = "loading app {} (env.py and what it imports)"
+
 # Called for each event, and with None when the worker has been silent for a moment.
 OnEvent = Callable[[Mapping[str, Any] | None], None]
 
@@ -54,6 +57,7 @@ class LockLostError(Exception):
 class Worker:
     """A child process with one Alembic project open, to be used as a context manager.
 
+    With `reads` nothing that the child runs may change the database, imports of the app included.
     While a `base` with a held lock is given, the child inherits the lock's descriptors: should this
     process be killed, the lock is held until the child is gone too.
     """
@@ -66,6 +70,7 @@ class Worker:
         run: str,
         stop: threading.Event,
         base: database.Database | None = None,
+        reads: bool = False,
     ) -> None:
         self._loaded = loaded
         self._record = record
@@ -115,6 +120,7 @@ class Worker:
             "x": list(loaded.app.x),
             "url_in_x": loaded.app.giving.x,
             "connection": loaded.app.connection,
+            "reads": reads,
             "session": postgres.session(loaded.settings, run, under_lock=base is not None),
             "version_table": database.version_table(loaded.app),
             "witness": base.witness() if base else None,
@@ -155,10 +161,13 @@ class Worker:
         or was killed at the end of the grace.
         """
         self._send({"do": do, **request})
+        self._heard_s = self._told_s = time.monotonic()
+        doing = _LOADING
         while True:
             message = self._receive()
             self._watch()
             if message is None:
+                self._tell(doing)
                 if on_event is not None:
                     on_event(None)
             elif "answer" in message:
@@ -169,10 +178,23 @@ class Worker:
             elif "error" in message:
                 raise self._error(message["error"])
             else:
+                doing = _doing(message)
+                self._heard_s = self._told_s = time.monotonic()
                 if on_event is not None:
                     self._hand_on(on_event, message)
                 if message["event"] in ASKING:
                     self._send({})
+
+    def _tell(self, doing: str) -> None:
+        """Long silence is no standstill: say what it is that takes its time."""
+        now_s = time.monotonic()
+        if now_s - self._told_s >= TELL_EVERY_S:
+            self._told_s = now_s
+            self._record.event(
+                "still_working",
+                f"{doing.format(self._loaded.app.name)} has taken {now_s - self._heard_s:.0f} s "
+                "so far",
+            )
 
     def _watch(self) -> None:
         """See to it that the work goes on only with the lock and until this process is to end."""
@@ -276,3 +298,9 @@ class Worker:
     def _trace(self, failure: Mapping[str, Any]) -> None:
         for line in failure["traceback"].splitlines():
             self._record.event("worker_traceback", line, level="debug")
+
+
+def _doing(event: Mapping[str, Any]) -> str:
+    if event["event"] == "revision_done" or event.get("revision") is None:
+        return "the work on app {}"
+    return f"revision {event['revision']} of app {{}}"

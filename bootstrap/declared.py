@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,8 @@ def _declared_app(
     if "findings" in entry:
         _check_findings(names, where, entry["findings"])
     python = entry.get("python")
-    return apps.App(
+    table = entry.get("version_table")
+    declared = apps.App(
         name=name,
         alembic=alembic,
         title=entry.get("title", ""),
@@ -191,7 +193,7 @@ def _declared_app(
         redis=entry.get("redis", False),
         # An interpreter in a virtual environment is a link that must not be resolved.
         python=str(home / python) if python and "/" in python else python,
-        version_table=entry.get("version_table", "alembic_version"),
+        version_table=table or "alembic_version",
         release=entry.get("release", ""),
         findings=entry.get("findings", {}),
         declared_in=str(path),
@@ -202,6 +204,11 @@ def _declared_app(
         x=tuple(entry.get("x", ())),
         connection=entry.get("connection", ""),
     )
+    if table or not alembic.exists():
+        return declared
+    from bootstrap import versiontable
+
+    return replace(declared, version_table=versiontable.named(alembic, declared.roots))
 
 
 def _command(home: Path, words: Sequence[str]) -> tuple[str, ...]:

@@ -48,6 +48,10 @@ class Failures:
                 invalid_indexes=list(invalid),
                 **facts,
             )
+        if failure["early"] and "already exists" in message:
+            message += (
+                f"; before its first revision env.py, or what it imports, ran: {failure['early']}"
+            )
         after = f" after {tries + 1} tries" if tries else ""
         mend = "end what stands in its way" if failure["sqlstate"] in PASSING else "mend it"
         return MigrationError(

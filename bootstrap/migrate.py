@@ -26,6 +26,7 @@ RETRY_FIRST_S = 0.5
 RETRY_CAP_S = 10.0
 # With more revisions than this, progress once a second says more than a line for each.
 LISTED = 30
+READ_ONLY = "25006"
 Direction = Literal["upgrade", "downgrade", "stamp"]
 _DONE: Mapping[Direction, str] = {
     "upgrade": "applied",
@@ -208,9 +209,31 @@ class Stage:
             except Terminated:
                 attempts.failed("ended by a signal", "interrupted")
                 raise
+        after = self._base.current()
+        if direction == "upgrade":
+            self._note_unasked(before, after)
         attempts.write()
         took_s = round(time.monotonic() - self._began_s, 4)
-        return Migrated(before, self._base.current(), tuple(self._steps), took_s)
+        return Migrated(before, after, tuple(self._steps), took_s)
+
+    def _note_unasked(self, before: Sequence[str], after: Sequence[str]) -> None:
+        """An app that upgrades itself when it is imported leaves less to do, or nothing."""
+        reached = self._known.ancestors(after)
+        pending = [each.id for each in self._known.pending(before) if each.id in reached]
+        unasked = [id_ for id_ in pending if id_ not in self._steps]
+        if not unasked:
+            return
+        for id_ in unasked:
+            self._attempts.started("upgrade", id_)
+            self._attempts.done()
+        self._steps = pending
+        self._record.event(
+            "applied_unasked",
+            f"env.py of app {self._loaded.app.name}, or what it imports, applied "
+            f"{_count(unasked)} by itself when it was loaded: {', '.join(unasked)}",
+            level="warning",
+            revisions=unasked,
+        )
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -300,6 +323,11 @@ def render(
             version_table=version_table,
         )
     except child.WorkerError as error:
+        if error.failure["sqlstate"] == READ_ONLY or "readonly database" in str(error):
+            raise MigrationError(
+                "env.py, or what it imports, changes the database when it is loaded, which a plan "
+                f"must not: {error}; the migration itself can be run: bootstrapd migrate"
+            ) from error
         raise MigrationError(
             "the SQL of the pending revisions cannot be rendered without running them: "
             f"{error.failure['message']}; revisions that look at the live database, or insert into "

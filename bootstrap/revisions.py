@@ -5,6 +5,7 @@ computed revision id, a package as script location) raises NotPlainError, and Al
 asked, in a child process.
 """
 
+import functools
 import hashlib
 import itertools
 import os
@@ -274,38 +275,51 @@ def _ids(path: str, value: object) -> tuple[str, ...]:
     raise NotPlainError(f"{path}: wanted revision ids, found {value!r}")
 
 
+def script_folder(alembic: Path, roots: tuple[Path, ...]) -> Path:
+    """The folder of env.py; `roots` is where the packages of a `package:path` may be."""
+    if alembic.is_dir():
+        return alembic
+    location = str(_options(alembic).get("script_location", ""))
+    package, colon, path = location.partition(":")
+    if not colon:
+        return _folder(alembic, location)
+    parts = (*package.split("."), path)
+    places = [root.joinpath(*parts) for root in roots]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
 def _version_folders(alembic: Path) -> list[Path]:
     if alembic.is_dir():
         return _existing([alembic / "versions"])
-    if alembic.suffix == ".toml":
-        import tomllib
-
-        table = (
-            tomllib.loads(alembic.read_text(encoding="utf-8")).get("tool", {}).get("alembic", {})
-        )
-        options = {
-            key: value for key, value in table.items() if isinstance(value, (str, list, bool))
-        }
-    else:
-        options = dict(_ini_section(alembic))
-    here = str(alembic.parent.absolute())
+    options = _options(alembic)
     if any(str(options.get(key, "")).lower() in ("true", "1", "yes", "on") for key in _UNUSUAL):
         raise NotPlainError(f"{alembic}: {' or '.join(_UNUSUAL)} is set")
-
-    def folder(value: object) -> Path:
-        text = str(value).replace("%(here)s", here)
-        if ":" in text or "%" in text:
-            raise NotPlainError(f"{alembic}: {text!r} is not a plain path")
-        return alembic.parent / text
-
     if "script_location" not in options:
         raise NotPlainError(f"{alembic}: no script_location")
     locations = options.get("version_locations")
     if not locations:
-        return _existing([folder(options["script_location"]) / "versions"])
+        return _existing([_folder(alembic, options["script_location"]) / "versions"])
     if isinstance(locations, str):
         raise NotPlainError(f"{alembic}: version_locations is set")
-    return _existing([folder(location) for location in locations])  # type: ignore[union-attr]
+    return _existing([_folder(alembic, location) for location in locations])
+
+
+@functools.cache
+def _options(alembic: Path) -> Mapping[str, Any]:
+    """What `alembic.ini` or `pyproject.toml` sets, as it stands there."""
+    if alembic.suffix != ".toml":
+        return dict(_ini_section(alembic))
+    import tomllib
+
+    table = tomllib.loads(alembic.read_text(encoding="utf-8")).get("tool", {}).get("alembic", {})
+    return {key: value for key, value in table.items() if isinstance(value, (str, list, bool))}
+
+
+def _folder(alembic: Path, value: object) -> Path:
+    text = str(value).replace("%(here)s", str(alembic.parent.absolute()))
+    if ":" in text or "%" in text:
+        raise NotPlainError(f"{alembic}: {text!r} is not a plain path")
+    return alembic.parent / text
 
 
 _UNUSUAL = ("sourceless", "recursive_version_locations")

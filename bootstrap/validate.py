@@ -112,6 +112,8 @@ def by_models(
             f"{loaded.app.declared_in}",
             sqlstate=error.failure["sqlstate"],
         ) from error
+    if answer["declared"] and answer["live"] and not answer["tables"]:
+        raise _without_tables(loaded, answer["live"])
     found = (
         *(_of_models(entry) for entry in answer["findings"]),
         *findings.of(_flaws(loaded, base)),
@@ -126,6 +128,18 @@ def by_models(
         level="warning",
     )
     return _sorted(loaded, record, "heads", 0, found)
+
+
+def _without_tables(loaded: settings.Loaded, live: int) -> DriftError:
+    """The models that were named hold no table while the database does: they were not imported."""
+    app = loaded.app
+    named = app.metadata or f"what env.py of app {app.name} names as target_metadata"
+    return DriftError(
+        f"{named} holds no table, and {loaded.target.identity} has {live}: nothing can be compared "
+        "with it. The modules of the models are not imported along with it; name one that imports "
+        f'them all, as in metadata = "{app.name}.models:Base.metadata" in {app.declared_in}, or do '
+        "without the comparison: BOOTSTRAPD_VALIDATE=none"
+    )
 
 
 def judge(loaded: settings.Loaded, validated: Validated, record: journal.Journal) -> None:

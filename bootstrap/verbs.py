@@ -169,7 +169,7 @@ def plan(
             sight = place.base.look()
             text, left = own.remarks(place.here, place.known, sight, wanted)
             if left.pending:
-                with child.Worker(place.here, record, run="plan", stop=stop) as worker:
+                with child.Worker(place.here, record, run="plan", stop=stop, reads=True) as worker:
                     there = sight.revisions is not None
                     text += migrate.render(worker, left, destination, version_table=there)
         return {**wanted.document(), "sql": text}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 
 from .project import attribute, metadata_sets
@@ -22,6 +23,9 @@ def compare(project: Project, metadata: str | None) -> dict[str, Any]:
         sets = metadata_sets(declared)
         tables = sum(len(each.tables) for each in sets if each is not None)
         found["tables"] = tables
+        found["declared"] = declared is not None
+        own = {project.request["version_table"][1]}
+        found["live"] = len(set(sa.inspect(context.connection).get_table_names()) - own)
         entries = compare_metadata(context, declared) if tables else []
         found["findings"] = [finding for entry in entries for finding in _findings(entry, context)]
         return []

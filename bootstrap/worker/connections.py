@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from . import sqlite
+from . import sqlite, step
 
 if TYPE_CHECKING:
     from .project import Project
 
+_SHOWN = 120
 _POSTGRES_DRIVER = re.compile(r"psycopg|asyncpg|pg8000|postgresql")
 
 
@@ -21,13 +23,19 @@ def prepare(project: Project) -> None:
     @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")
     def executing(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         project.step.statement(statement)
+        if project.early is None and not project.began and step.defines(statement):
+            project.early = " ".join(statement.split())[:_SHOWN]
 
     if not project.postgres:
         sqlite.prepare(project, speaks_postgres)
         return
-    values = ", ".join(
-        f"('{name}', '{value}')" for name, value in sorted(project.request["session"].items())
-    )
+    session = dict(project.request["session"])
+    if project.request["reads"]:
+        session["default_transaction_read_only"] = "on"
+        # For what connects without SQLAlchemy.
+        given = os.environ.get("PGOPTIONS", "")
+        os.environ["PGOPTIONS"] = f"{given} -c default_transaction_read_only=on".strip()
+    values = ", ".join(f"('{name}', '{value}')" for name, value in sorted(session.items()))
     # The join leaves out what this server's version does not have.
     statement = (
         "select pg_catalog.set_config(name, value, false) from (values "

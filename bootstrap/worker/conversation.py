@@ -49,8 +49,7 @@ def hold(descriptor: int) -> None:
         except (Exception, SystemExit) as error:
             from . import failure
 
-            step = project.step if project else None
-            channel.send(error=failure.told(error, step))
+            channel.send(error=failure.told(error, project))
 
 
 def _open(request: Mapping[str, Any], channel: Channel, stopping: threading.Event) -> Project:

@@ -32,6 +32,29 @@ def prepare(project: Project) -> None:
         _announce_autocommit(project, environment.get_context())
 
     EnvironmentContext.configure = configure  # type: ignore[method-assign, assignment]
+    _let_nest()
+
+
+def _let_nest() -> None:
+    """An app that upgrades itself when it is imported runs env.py within env.py.
+
+    The inner run takes `alembic.context` away at its end; the outer one still needs it.
+    """
+    under_way: list[EnvironmentContext] = []
+    enter, leave = EnvironmentContext.__enter__, EnvironmentContext.__exit__
+
+    def entered(environment: Any) -> Any:
+        under_way.append(environment)
+        return enter(environment)
+
+    def left(environment: Any, *error: Any) -> None:
+        leave(environment, *error)
+        under_way.pop()
+        if under_way:
+            under_way[-1]._install_proxy()
+
+    EnvironmentContext.__enter__ = entered  # type: ignore[method-assign]
+    EnvironmentContext.__exit__ = left  # type: ignore[method-assign]
 
 
 def is_external(context: Any) -> bool:

@@ -7,13 +7,14 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .step import Step
+    from .project import Project
 
 _STATEMENT_SHOWN = 500
 
 
-def told(error: BaseException, step: Step | None) -> dict[str, Any]:
+def told(error: BaseException, project: Project | None) -> dict[str, Any]:
     """Its kind, its message on one line, and what of the step under way cannot be taken back."""
+    step = project.step if project else None
     origin = getattr(error, "orig", None)
     kind = type(error).__name__
     # PostgreSQL points at the place in the statement; on one line that points nowhere.
@@ -35,5 +36,6 @@ def told(error: BaseException, step: Step | None) -> dict[str, Any]:
         "disconnected": bool(getattr(error, "connection_invalidated", False)),
         "revision": step.revision if step else None,
         "autocommit": step.autocommit if step else False,
+        "early": project.early if project else None,
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }

@@ -35,6 +35,7 @@ def _migrate(
     project: Project, steps: Callable[[Any], Any], destination: str, total: int
 ) -> dict[str, Any]:
     def each(rev: Any, context: Any) -> Iterator[Any]:
+        project.began = True
         for step in steps(rev):
             if project.stopping.is_set():
                 raise StoppedError

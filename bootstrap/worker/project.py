@@ -35,6 +35,11 @@ class Project:
         self.stopping = stopping
         self.step = Step(channel, None)
         self.postgres = request["dialect"] == "postgresql"
+        # A SQLite file and the copy that stands for it.
+        self.moved: tuple[str, str] | None = None
+        # The first statement that defined something before any revision was under way.
+        self.early: str | None = None
+        self.began = False
         self.config = _config(request["alembic"])
         self._go_home()
         self.script = ScriptDirectory.from_config(self.config)
@@ -51,12 +56,18 @@ class Project:
         text = self.url.render_as_string(hide_password=False)
         self.config.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
 
+    def move_to(self, copy: str) -> None:
+        """From here on work on a copy of the SQLite file, whatever name env.py was told."""
+        self.moved = (str(self.request["path"]), copy)
+        self.request = {**self.request, "path": copy}
+        self.url = self.url.set(database=copy)
+        self.set_url()
+
     def run_env(self, fn: Callable[[Any, Any], Any], **options: Any) -> None:
         """Run env.py, which calls `fn` with the applied revisions and the migration context."""
-        with (
-            self._connection_given(),
-            EnvironmentContext(self.config, self.script, fn=fn, **options),
-        ):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._connection_given())
+            stack.enter_context(EnvironmentContext(self.config, self.script, fn=fn, **options))
             self.script.run_env()
 
     def engine(self) -> sa.engine.Engine:

@@ -38,9 +38,7 @@ def _on_copy(project: Project, revision: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "plan.db")
         _copy_schema(project.request["path"], copy)
-        project.url = project.url.set(database=copy)
-        project.set_url()
-        project.request = {**project.request, "path": copy}
+        project.move_to(copy)
 
         def steps(rev: Any, _: Any) -> Iterator[Any]:
             for step in project.script._upgrade_revs(revision, rev):

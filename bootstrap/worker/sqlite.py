@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -29,10 +30,21 @@ _FOREIGN_KEYS_ON = re.compile(
 def prepare(project: Project, is_other: Callable[[Any], bool]) -> None:
     """Take the transactions of every connection in hand, but for drivers of another database."""
 
+    @sa.event.listens_for(sa.engine.Engine, "do_connect")
+    def opening(dialect: Any, _: Any, args: list[Any], _options: Any) -> None:
+        # Whoever was told the file's name before it was moved is led to the copy.
+        if dialect.name == "sqlite" and args and project.moved and _same(args[0], project.moved[0]):
+            args[0] = project.moved[1]
+
     @sa.event.listens_for(sa.engine.Engine, "connect")
     def connected(connection: Any, _: Any) -> None:
-        if not is_other(connection):
-            connection.isolation_level = None
+        if is_other(connection):
+            return
+        connection.isolation_level = None
+        if project.request["reads"] and not project.moved:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA query_only = on")
+            cursor.close()
 
     @sa.event.listens_for(sa.engine.Engine, "begin")
     def begun(connection: Any) -> None:
@@ -71,3 +83,10 @@ def begin(connection: Any) -> None:
         cursor.execute(waiting)
     cursor.execute("BEGIN")
     cursor.close()
+
+
+def _same(path: Any, other: str) -> bool:
+    plain = str(path)
+    if plain.startswith("file:"):
+        plain = plain[len("file:") :].partition("?")[0]
+    return bool(plain) and os.path.realpath(plain) == os.path.realpath(other)

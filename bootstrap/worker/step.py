@@ -70,3 +70,8 @@ class Step:
     def _ask(self, event: str) -> None:
         self._channel.send(event=event, revision=self.revision)
         self._channel.receive()
+
+
+def defines(statement: str) -> bool:
+    """Whether a statement changes the schema."""
+    return bool(_DEFINES.match(statement))

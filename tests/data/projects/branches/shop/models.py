@@ -8,6 +8,7 @@ class Item(Base):
     __tablename__ = "item"
     id = sa.Column(sa.Integer, primary_key=True)
     name = sa.Column(sa.String(50), nullable=False)
+    __table_args__ = (sa.Index("item_name", "name"),)
 
 
 class Witness(Base):
