@@ -51,50 +51,70 @@ select (select c.oid::regclass::text from pg_catalog.pg_class c
            and pg_catalog.has_table_privilege(c.oid, 'select')) = 2
 """
 
-# Everything that a schema consists of, in PostgreSQL's own words, one line each.
-_CATALOG = f"""
-with n as (select oid, nspname from pg_catalog.pg_namespace n where {_OWN_SCHEMAS}),
-c as (select c.*, n.nspname, n.nspname || '.' || c.relname as name
-        from pg_catalog.pg_class c join n on n.oid = c.relnamespace where {_NO_MEMBER}),
-line as (
-  select 'relation ' || name || ' ' || relkind::text || relpersistence::text
-         || coalesce(reloptions::text, '') || relrowsecurity::text
-         || case when relkind in ('v', 'm') then pg_catalog.pg_get_viewdef(oid) else '' end as text
-    from c where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
-  union all
-  select 'column ' || c.name || '.' || a.attname || ' '
-         || pg_catalog.format_type(a.atttypid, a.atttypmod) || a.attnotnull::text
-         || a.attidentity::text || a.attgenerated::text
-         || coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '')
-    from c join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0
-     and not a.attisdropped
-    left join pg_catalog.pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-   where c.relkind in ('r', 'p', 'f')
-  union all
-  select 'index ' || pg_catalog.pg_get_indexdef(i.indexrelid) || i.indisvalid::text
-    from c join pg_catalog.pg_index i on i.indrelid = c.oid
-  union all
-  select 'constraint ' || c.name || '.' || k.conname || ' '
-         || pg_catalog.pg_get_constraintdef(k.oid) || k.convalidated::text
-    from c join pg_catalog.pg_constraint k on k.conrelid = c.oid
-  union all
-  select 'trigger ' || pg_catalog.pg_get_triggerdef(t.oid) || t.tgenabled::text
-    from c join pg_catalog.pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
-  union all
-  select 'function ' || n.nspname || '.' || p.proname || '('
-         || pg_catalog.pg_get_function_identity_arguments(p.oid) || ') ' || pg_catalog.md5(p.prosrc)
-    from n join pg_catalog.pg_proc p on p.pronamespace = n.oid
-   where not exists (select from pg_catalog.pg_depend d
-          where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-  union all
-  select 'enum ' || n.nspname || '.' || t.typname || ' ' || e.enumsortorder || ' ' || e.enumlabel
-    from n join pg_catalog.pg_type t on t.typnamespace = n.oid
-    join pg_catalog.pg_enum e on e.enumtypid = t.oid
+# Everything that a schema consists of, by the rows of the system's catalogs and the transactions
+# that wrote them: any DDL writes new ones. That is many times cheaper than to have the server spell
+# out each definition, and misses nothing; what it takes for a change and is none (a restored dump,
+# a grant) costs one validation. The rows of relations are compared by what DDL sets, since TRUNCATE
+# and REFRESH write them too.
+_RELATION = """
+select (c.oid, relname, relnamespace, relowner, relkind, relpersistence, relam, reltablespace,
+        reloptions, relrowsecurity, relforcerowsecurity, relispartition, relpartbound::text,
+        relreplident) from c"""
+_OF_RELATIONS = {
+    "pg_attribute": ("attrelid", "attnum"),
+    "pg_attrdef": ("adrelid", "adnum"),
+    "pg_index": ("indrelid", "indexrelid"),
+    "pg_trigger": ("tgrelid", "oid"),
+    "pg_rewrite": ("ev_class", "oid"),
+    "pg_policy": ("polrelid", "oid"),
+    "pg_sequence": ("seqrelid",),
+    "pg_inherits": ("inhrelid", "inhparent"),
+}
+_OF_SCHEMAS = {
+    "pg_constraint": "connamespace",
+    "pg_proc": "pronamespace",
+    "pg_type": "typnamespace",
+    "pg_statistic_ext": "stxnamespace",
+}
+_ROWS = "\nunion all\n".join(
+    [
+        _RELATION,
+        "select (oid, nspname, nspowner) from n",
+        *(
+            f"select (tableoid, {', '.join(key)}, xmin) from pg_catalog.{name}"
+            f" where {key[0]} in (select oid from c)"
+            for name, key in _OF_RELATIONS.items()
+        ),
+        *(
+            f"select (tableoid, oid, xmin) from pg_catalog.{name}"
+            f" where {schema} in (select oid from n)"
+            for name, schema in _OF_SCHEMAS.items()
+        ),
+        "select (e.tableoid, e.oid, e.xmin) from pg_catalog.pg_enum e"
+        " join pg_catalog.pg_type t on t.oid = e.enumtypid"
+        " where t.typnamespace in (select oid from n)",
+        # Below this number are the server's own objects.
+        "select (tableoid, objoid, classoid, objsubid, xmin)"
+        " from pg_catalog.pg_description where objoid >= 16384",
+        "select (tableoid, oid, xmin) from pg_catalog.pg_extension",
+        "select (tableoid, oid, xmin) from pg_catalog.pg_event_trigger",
+    ]
 )
-select coalesce(pg_catalog.md5(pg_catalog.string_agg(text, chr(10) order by text)), 'empty'),
+_CATALOG = f"""
+with n as materialized (
+  select oid, nspname, nspowner from pg_catalog.pg_namespace n where {_OWN_SCHEMAS}),
+c as materialized (
+  select * from pg_catalog.pg_class c where c.relnamespace in (select oid from n)),
+row (parts) as ({_ROWS})
+select case when exists (select from c)
+              or exists (select from pg_catalog.pg_proc where pronamespace in (select oid from n))
+              or exists (select from pg_catalog.pg_type where typnamespace in (select oid from n))
+            then pg_catalog.count(*) || ' ' || pg_catalog.sum(
+                   pg_catalog.hash_record_extended(parts, 0))
+            else '{database.EMPTY}' end,
        (select pg_catalog.count(*) from c
-         where relkind in ('r', 'p', 'f') and relname <> $2)
-  from line
+         where relkind in ('r', 'p', 'f') and relname <> $2 and {_NO_MEMBER})
+  from row
 """
 
 
