@@ -93,7 +93,8 @@ class App:
         if not self.test_db:
             return self
         postgres = {**self.postgres, "db": self.test_db}
-        return replace(self, postgres=postgres, sqlite=f"./{self.test_db}.db")
+        folder, slash, _ = self.sqlite_path.rpartition("/")
+        return replace(self, postgres=postgres, sqlite=f"{folder}{slash}{self.test_db}.db")
 
     @property
     def project(self) -> Path:

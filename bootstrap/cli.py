@@ -40,6 +40,7 @@ _COMMON = (
     "BOOTSTRAPD_WAIT_TIMEOUT_S",
     "BOOTSTRAPD_LOG_FORMAT",
 )
+DEMO_ROWS = 1000
 _WRITING = ("BOOTSTRAPD_DIRECT_URL", "BOOTSTRAPD_ACCEPT_IDENTITY", "BOOTSTRAPD_ACCEPT_DRIFT")
 _MIGRATING = (*_WRITING, "BOOTSTRAPD_BACKUP_DIR")
 
@@ -391,15 +392,28 @@ def parity(call: Call) -> Document:
     return found.document()
 
 
+def _counts(_: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, int]:
+    """Numbers of rows by table; that of all others under an empty name."""
+    counts = {}
+    for text in texts:
+        table, _equals, number = text.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise click.BadParameter(
+                f"wanted a number of 1 or more, found {number!r}", param=option
+            )
+        counts[table] = int(number)
+    return counts
+
+
 @command(*_WRITING)
 @click.option("--demo", is_flag=True, help="and fill every table with believable rows")
 @click.option(
     "--rows",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    metavar="N",
-    help="demo rows in the largest tables; those that they refer to get fewer",
+    multiple=True,
+    metavar="[TABLE=]N",
+    callback=_counts,
+    help="demo rows in the largest tables, fewer in those that they refer to (default: 1000); "
+    "TABLE=N: in this one; may be given for several",
 )
 @click.option(
     "--seed",
@@ -412,11 +426,17 @@ def parity(call: Call) -> Document:
 )
 @click.option("--more", is_flag=True, help="demo rows beside those that are there already")
 @verb
-def seed(call: Call, demo: bool, rows: int, number: int, more: bool) -> Document:
+def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: bool) -> Document:
     """Insert the app's reference rows that are not there yet."""
     from bootstrap import seed as seeding
 
-    return work(call, "seed", seeding.Demo(rows, number, more) if demo else None)
+    exact = {table: count for table, count in rows.items() if table}
+    wanted = seeding.Demo(rows.get("", DEMO_ROWS), exact, number, more)
+    found = work(call, "seed", wanted if demo else None)
+    if not call.as_json:
+        for table, count in found.get("demo", {}).items():
+            click.echo(f"{count:>12} {table}")
+    return found
 
 
 @command("BOOTSTRAPD_HEALTH_ADDRESS")
@@ -467,8 +487,10 @@ def apps_(call: Call) -> Document:
     """List the apps: those that are shipped and those of bootstrapd.toml."""
     known = settings.load_apps(call.flags)
     if not call.as_json:
+        name = max(len(app.name) for app in known.values())
+        title = max(len(app.title) for app in known.values())
         for app in known.values():
-            click.echo(f"{app.name:<16} {app.title or '-':<48} {app.declared_in}")
+            click.echo(f"{app.name:<{name}}  {app.title or '-':<{title}}  {app.declared_in}")
     return {
         "apps": [
             {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap import child, journal, settings
-from bootstrap.errors import SeedError
+from bootstrap.errors import SeedError, SettingsError
 from bootstrap.journal import Progress
 
 NARRATE_EVERY_S = 5.0
@@ -70,10 +70,12 @@ def seed(loaded: settings.Loaded, worker: child.Worker, record: journal.Journal)
 class Demo:
     """Demo rows that are asked for: `rows` in the largest tables, the same for the same `seed`.
 
-    Without `more` the tables must hold nothing but the app's reference rows.
+    `exact` says for a table how many instead. Without `more` the tables must hold nothing but the
+    app's reference rows.
     """
 
     rows: int
+    exact: Mapping[str, int]
     seed: int
     more: bool
 
@@ -105,12 +107,15 @@ def fill(
             _Narrator(record),
             metadata=app.metadata,
             rows=wanted.rows,
+            exact=dict(wanted.exact),
             seed=wanted.seed,
             more=wanted.more,
             reference={name: sum(counts.values()) for name, counts in reference.tables.items()},
         )
     except child.WorkerError as error:
         failure = error.failure
+        if failure["kind"] == "UnknownTableError":
+            raise SettingsError(f"--rows: {failure['message']}") from error
         if failure["kind"] == "NotEmptyError":
             raise SeedError(
                 f"{place} has rows already: {failure['message']}; demo rows go into empty tables, "

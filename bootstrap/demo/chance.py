@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .sources import Choose
@@ -55,6 +55,17 @@ def earlier(first: int, chance: Callable[[int], float], *, nullable: bool) -> Ch
             return None
         share = (drawn - NO_SELF) / (1 - NO_SELF) if nullable else drawn
         return first + int(share * (index - first))
+
+    return choose
+
+
+def along(earlier: Choose, link: Any, chosen: Mapping[Any, Choose]) -> Choose:
+    """What the earlier row of the same table has chosen in the end; without one, the own choice."""
+    own = chosen[link]
+
+    def choose(index: int) -> int | None:
+        before = earlier(index)
+        return own(index) if before is None or before == index else chosen[link](before)
 
     return choose
 

@@ -45,7 +45,8 @@ def plan(
     """How each table is filled, in the order of insertion."""
     plans: dict[Table, Plan] = {}
     for place in places:
-        rows = max(1, request.rows // SHRINK ** min(place.height, MOST_SHRINKS))
+        fewer = max(1, request.rows // SHRINK ** min(place.height, MOST_SHRINKS))
+        rows = request.exact.get(place.table.fullname, fewer)
         started = Plan(place.table, present[place.table], rows)
         plans[place.table] = started
         _Builder(connection, place, started, plans, request.seed).build()
@@ -89,6 +90,7 @@ class _Builder:
             self._make_unique([name for name in names if name in self.table.columns])
         for link in self.place.links:
             self.plan.chosen[link] = self._chooser(link)
+        self._follow_itself()
         self._follow_diamonds()
         for link in self.place.links:
             for element in link.elements:
@@ -161,6 +163,16 @@ class _Builder:
             return lambda index: begin + number(index - first)
         nulls = chance.NO_PARENT if nullable else 0.0
         return chance.parent(first, rows, begin, count, drawn, nulls)
+
+    def _follow_itself(self) -> None:
+        """A row that refers to one of its own table belongs where that one does."""
+        links = [link for link in self.place.links if link not in self.fixed]
+        own = [link for link in links if link.elements[0].column.table is self.table]
+        for link in links if own else ():
+            if link not in own:
+                self.plan.chosen[link] = chance.along(
+                    self.plan.chosen[own[0]], link, self.plan.chosen
+                )
 
     def _follow_diamonds(self) -> None:
         """Where a parent refers to the same table as the row itself, both mean the same row."""

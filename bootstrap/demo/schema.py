@@ -14,14 +14,16 @@ Link = sa.ForeignKeyConstraint
 class Request:
     """What is asked for: `rows` in the largest tables, fewer in those that they refer to.
 
-    `reference` is how many rows the app's own seeds put into a table: with no more it counts as
-    empty. With `more` any rows may be there already.
+    `exact` says otherwise for a table, by its full name. `reference` is how many rows the app's own
+    seeds put into a table: with no more it counts as empty. With `more` any rows may be there
+    already.
     """
 
     rows: int
     seed: int
     more: bool
     reference: Mapping[str, int]
+    exact: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

@@ -19,6 +19,10 @@ class WrongRowError(Exception):
     """A seed row does not fit its table; the message says which and why."""
 
 
+class UnknownTableError(Exception):
+    """Demo rows are asked for in a table that the models do not have."""
+
+
 def seed(project: Project, seeds: str, metadata: str | None, folder: str) -> dict[str, Any]:
     """Insert the app's reference rows that are not there; counts a table.
 
@@ -42,7 +46,13 @@ def seed(project: Project, seeds: str, metadata: str | None, folder: str) -> dic
 
 
 def demo(
-    project: Project, metadata: str, rows: int, seed: int, more: bool, reference: dict[str, int]
+    project: Project,
+    metadata: str,
+    rows: int,
+    exact: dict[str, int],
+    seed: int,
+    more: bool,
+    reference: dict[str, int],
 ) -> dict[str, Any]:
     """Fill every table with demo rows in one transaction; counts a table."""
     from .. import demo as filling
@@ -53,9 +63,16 @@ def demo(
         project.channel.send(event="demo_progress", done=done, total=total, table=table)
 
     made: dict[str, int] = {}
+    sets = metadata_sets(attribute(metadata))
+    known = sorted(name for each in sets for name in each.tables)
+    for name in exact:
+        if name not in known:
+            raise UnknownTableError(
+                f"there is no table {name!r} to fill; there are {', '.join(known)}"
+            )
     with project.engine().begin() as connection:
-        for each in metadata_sets(attribute(metadata)):
-            request = filling.Request(rows, seed, more, reference)
+        for each in sets:
+            request = filling.Request(rows, seed, more, reference, exact)
             made.update(filling.fill(connection, each, request, report))
     return {"demo": made}
 

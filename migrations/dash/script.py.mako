@@ -1,4 +1,7 @@
-"""${message}."""
+"""${message}.
+
+Created: ${create_date.isoformat(timespec="seconds")}
+"""
 
 import sqlalchemy as sa
 from alembic import op

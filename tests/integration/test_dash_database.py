@@ -2,22 +2,26 @@
 
 import datetime
 import hashlib
+import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bootstrap import app, target
 from bootstrap.apps.dash.storage import Storage, connect
 from bootstrap.client import Client
-from tests.support import apps, dash
+from tests.support import apps, dash, look
 
 UTC = datetime.UTC
 NOON = datetime.datetime(2026, 2, 3, 12, tzinfo=UTC)
@@ -203,6 +207,29 @@ def test_a_stamp_is_recorded_where_there_is_a_table_for_it(database_url: str) ->
     ]
 
 
+def test_a_new_revision_is_named_by_the_time(tmp_path: Path) -> None:
+    # Named like the app: env.py asks for the settings of the app after which its folder is named.
+    project = tmp_path / "dash"
+    shutil.copytree(
+        app.shipped_migrations("dash").parent,
+        project,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    config = Config(str(project / "alembic.ini"))
+    config.set_main_option("sqlalchemy.url", f"sqlite:///{tmp_path / 'dash.db'}")
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    command.revision(config, message="add new feature")
+    (path,) = (project / "versions").glob("*_add_new_feature.py")
+    match = re.fullmatch(r"(\d{14})_add_new_feature", path.stem)
+    assert match is not None
+    made = datetime.datetime.strptime(match[1] + "+0000", "%Y%m%d%H%M%S%z")
+    assert before <= made <= datetime.datetime.now(datetime.UTC)
+    assert path.read_text().startswith(f'"""add new feature.\n\nCreated: {made.isoformat()}\n"""\n')
+    command.upgrade(config, "head")
+    recorded = look.query(f"sqlite:///{tmp_path / 'dash.db'}", "SELECT name FROM _migrations")
+    assert (path.stem,) in recorded
+
+
 def test_agents_keep_their_rows_when_they_get_a_column(database_url: str) -> None:
     """On SQLite the table is made anew, and its rows are referred to."""
     apps.upgrade("dash", database_url, "0001")
@@ -295,7 +322,8 @@ def test_what_was_written_is_read(
     found = storage.agents.get(made.id)
     assert found is not None
     assert (found.task, found.config, found.runtime) == (task, config, runtime)
-    assert (found.spawned_at, found.spawned_at.tzinfo) == (spawned_at, UTC)
+    # A time that comes twice in its zone is equal to none in another, as Python has it.
+    assert (found.spawned_at, found.spawned_at.tzinfo) == (spawned_at.astimezone(UTC), UTC)
     assert (found.budget_limit, str(found.budget_limit)) == (limit, f"{limit:.4f}")
 
 

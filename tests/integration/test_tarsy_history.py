@@ -132,7 +132,7 @@ def test_cross_database_compatibility(opened: History) -> None:
         ),
         ({"DATABASE_URL": "postgresql://u:p@db/later"}, "db:5432/later"),
         ({"DATABASE_PASSWORD": "dev", "DATABASE_HOST": "db"}, "db:5432/tarsy"),
-        ({"BOOTSTRAPD_ENVIRONMENT": "test", "DATABASE_HOST": "db"}, "db:5432/tarsy"),
+        ({"BOOTSTRAPD_ENVIRONMENT": "test", "DATABASE_HOST": "db"}, "db:5432/tarsy_test"),
     ],
 )
 def test_the_database_is_that_of_the_settings(

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bootstrap import target
-from bootstrap.apps.tarsy import models, retention
+from bootstrap import demo, target
+from bootstrap.apps.tarsy import enums, models, retention
 from bootstrap.apps.tarsy.history import History
 from bootstrap.client import Client
 from tests.support import apps, cli
@@ -201,6 +201,42 @@ def test_one_session_is_deleted_with_its_chats(opened: History) -> None:
     assert opened.chats.count() == opened.stages.count() == 0
 
 
+def test_a_stage_that_ran_beside_one_of_an_old_session_stays_alone(opened: History) -> None:
+    fill(opened, "old", 91)
+    fill(opened, "young", 1)
+    (first, *_) = opened.stages.of("old")
+    young = opened.stages.of("young")
+    opened.stages.update(young[0].execution_id, {"parent_stage_execution_id": first.execution_id})
+    opened.stages.update(
+        young[1].execution_id,
+        {"parent_stage_execution_id": first.execution_id, "session_id": None},
+    )
+    assert prune(opened).rows["stage_executions"] == 2
+    assert {each.parent_stage_execution_id for each in opened.stages.list()} == {None}
+    assert opened.stages.count() == 2
+
+
+def test_demo_rows_go_as_others_do(opened: History) -> None:
+    tables = models.Base.metadata
+    with opened.client.engine.begin() as connection:
+        asked = demo.Request(500, 1, False, {}, {"alert_sessions": 40})
+        demo.fill(connection, tables, asked, lambda *_: None)
+    statuses = [each.status for each in opened.sessions.list()]
+    ended = [status for status in statuses if status in enums.TERMINAL]
+    assert 0 < len(ended) < len(statuses)
+    # All of them are of the half year before 2026.
+    pruned = prune(opened, days=0)
+    assert (pruned.rows["alert_sessions"], pruned.rows["events"]) == (len(ended), 500)
+    assert pruned.rows["stage_executions"] > 0
+    assert not {each.status for each in opened.sessions.list()} & enums.TERMINAL
+
+
+@pytest.mark.parametrize("days", [1e6, 1e12, 1e300])
+def test_to_keep_more_than_there_ever_was_is_to_keep_all(opened: History, days: float) -> None:
+    fill(opened, "old", 20_000)
+    assert prune(opened, days=days).rows == {}
+
+
 def test_a_file_that_has_lost_its_cascades_keeps_no_orphans(opened: History) -> None:
     if opened.client.target.is_postgres:
         for table in ("stage_executions", "llm_interactions", "mcp_communications"):
@@ -255,7 +291,7 @@ def test_the_command_succeeds_where_history_is_switched_off(
     tarsy("check --wait", **off).expect(0)
 
 
-def test_the_command_says_what_is_wrong(tarsy: Callable[..., cli.Result]) -> None:
+def test_the_command_says_what_is_wrong(tarsy: Callable[..., cli.Result], command: Command) -> None:
     result = tarsy("prune", HISTORY_RETENTION_DAYS="ninety").expect(2)
     assert result.stderr == (
         "settings: 1 problem\n"
@@ -263,8 +299,13 @@ def test_the_command_says_what_is_wrong(tarsy: Callable[..., cli.Result]) -> Non
         "(runbook: settings)\n"
     )
     result = tarsy("prune").expect(1)
-    assert result.stderr == "unable to open database file\n"
+    assert result.stderr == (
+        f"history at {command.cwd}/history.db was not pruned to the end: unable to open database "
+        "file; see where it is with: bootstrapd status --app tarsy\n"
+    )
     tarsy("check").expect(1)
+    result = tarsy("prune --days -1").expect(2)
+    assert "Invalid value for '--days': -1.0 is not in the range x>=0." in result.stderr
 
 
 def test_the_command_checks(database_url: str, tarsy: Callable[..., cli.Result]) -> None:

@@ -121,6 +121,19 @@ def test_there_is_a_sample_for_every_flag() -> None:
     assert set(SAMPLES) == {name for name, spec in SPECS.items() if spec.metadata["flag"]}
 
 
+@pytest.mark.parametrize("name", declarations.SHIPPED)
+def test_tests_have_a_database_apart(name: str, load: Load) -> None:
+    flags = {"BOOTSTRAPD_APP": name}
+    test = {"BOOTSTRAPD_ENVIRONMENT": "test"}
+    folder = "data/" if name == "agentpane" else ""
+    assert load(flags, **test).target.identity.endswith(f"/{folder}{name}_test.db")
+    on_server = load(flags, **test, POSTGRES_HOST="db").target.identity
+    assert on_server == f"db:5432/{name}_test"
+    assert load(flags, POSTGRES_HOST="db").target.identity == f"db:5432/{name}"
+    named = load(flags, **test, DATABASE_URL="postgresql://db/own").target.identity
+    assert named == "db:5432/own"
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_flag_is_read_and_named_as_the_source(load: Load, name: str) -> None:
     config("", "other.toml")

@@ -10,6 +10,7 @@ APP = app.App(
     seeds="bootstrap.apps.agentpane.seeds:seed",
     sqlite="./data/agentpane.db",
     postgres={"host": "", "port": "5432", "db": "agentpane", "user": "agentpane"},
+    test_db="agentpane_test",
     aliases={
         "BOOTSTRAPD_STORAGE": ("DB_MODE",),
         "BOOTSTRAPD_SQLITE_PATH": ("DB_PATH", "SQLITE_DATA_DIR/agentpane.db"),

@@ -9,5 +9,6 @@ APP = app.App(
     metadata="bootstrap.apps.business_os.models:Base.metadata",
     sqlite="./business_os.db",
     postgres={"host": "localhost", "port": "5432", "db": "business_os", "user": "business_os"},
+    test_db="business_os_test",
     aliases={"POSTGRES_SSL": ("DATABASE_SSL",)},
 )

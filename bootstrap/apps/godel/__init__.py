@@ -9,6 +9,7 @@ APP = app.App(
     metadata="bootstrap.apps.godel.models:Base.metadata",
     sqlite="./godel.db",
     postgres={"host": "localhost", "port": "5432", "db": "godel", "user": "godel"},
+    test_db="godel_test",
     aliases={
         "DATABASE_URL": ("POSTGRES_URL",),
         "BOOTSTRAPD_STORAGE": ("DASH_STORAGE", "DASH_STORAGE_TYPE"),

@@ -9,6 +9,7 @@ APP = app.App(
     metadata="bootstrap.apps.tarsy.models:Base.metadata",
     sqlite="./history.db",
     postgres={"host": "localhost", "port": "5432", "db": "tarsy", "user": "tarsy"},
+    test_db="tarsy_test",
     aliases={
         "DATABASE_URL": ("HISTORY_DATABASE_URL",),
         "BOOTSTRAPD_ENABLED": ("HISTORY_ENABLED",),

@@ -36,12 +36,14 @@ def prune(
     days: float | None, event_hours: float | None, batch: int, dry_run: bool, as_json: bool
 ) -> None:
     """Delete what is older than HISTORY_RETENTION_DAYS and EVENT_RETENTION_HOURS."""
+    place = "history"
     try:
         own = settings.load_own(history.Settings)
         opened = history.open_history()
         if opened is None:
             click.echo("{}" if as_json else "history is switched off; nothing was deleted")
             return
+        place = f"history at {opened.client.target.identity}"
         with opened:
             pruned = retention.prune(
                 opened.client,
@@ -53,7 +55,12 @@ def prune(
     except BootstrapdError as error:
         _fail(str(error), error.exit_code)
     except sa.exc.SQLAlchemyError as error:
-        _fail(str(error.__cause__ or error), 1)
+        reason = " ".join(str(error.__cause__ or error).split())
+        _fail(
+            f"{place} was not pruned to the end: {reason}; see where it is with: "
+            "bootstrapd status --app tarsy",
+            1,
+        )
     document = dataclasses.asdict(pruned)
     click.echo(json.dumps(document, default=str) if as_json else pruned.message)
 

@@ -155,6 +155,15 @@ def delete_sessions(session: orm.Session, ids: list[str]) -> dict[str, int]:
         models.StageExecution: models.StageExecution.session_id.in_(ids),
         models.AlertSession: models.AlertSession.session_id.in_(ids),
     }
+    # A stage of another session may have one of these as its parent.
+    stage = models.StageExecution
+    session.execute(
+        sa.update(stage)
+        .where(stage.parent_stage_execution_id.in_(stages))
+        .where(sa.or_(stage.session_id.is_(None), stage.session_id.not_in(ids)))
+        .values(parent_stage_execution_id=None),
+        execution_options={"synchronize_session": False},
+    )
     return {model.__tablename__: _delete(session, model, each) for model, each in where.items()}
 
 

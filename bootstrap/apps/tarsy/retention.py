@@ -54,8 +54,8 @@ def prune(
     stays, however old it is. What was deleted when an error comes stays deleted.
     """
     now = now or datetime.datetime.now(datetime.UTC)
-    sessions_before = now - datetime.timedelta(days=days)
-    events_before = now - datetime.timedelta(hours=event_hours)
+    sessions_before = _before(now, days=days)
+    events_before = _before(now, hours=event_hours)
     old_sessions = _old_sessions(_epoch_us(sessions_before))
     old_events = sa.select(Event.id).where(Event.created_at < events_before).order_by(Event.id)
     if dry_run:
@@ -80,6 +80,14 @@ def prune(
             rows.update(gone)
             batches += 1
     return Pruned(sessions_before, events_before, dict(rows), batches, dry_run=False)
+
+
+def _before(now: datetime.datetime, **span: float) -> datetime.datetime:
+    """The moment so long ago; what is longer ago than the calendar goes is its beginning."""
+    try:
+        return now - datetime.timedelta(**span)
+    except OverflowError:
+        return datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
 def _count(client: Client, old: sa.Select[Any]) -> int:
