@@ -8,6 +8,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
@@ -76,12 +77,16 @@ class Call:
     def load(self) -> settings.Loaded:
         """Read the settings and begin the record with them."""
         loaded = settings.load(self.flags)
+        self.begin(loaded)
+        return loaded
+
+    def begin(self, loaded: settings.Loaded) -> None:
+        """Begin the record with these settings."""
         self.loaded = loaded
         self.record.add_sink(report.log(loaded.settings.log_format, self.level))
         if sys.stderr.isatty() and loaded.settings.log_format == "text" and self.level == "info":
             self.record.add_sink(report.bar(sys.stderr))
         self.record.set(app=loaded.app.name, target=loaded.target.identity, release=loaded.release)
-        return loaded
 
     @property
     def settings(self) -> settings.Loaded:
@@ -437,6 +442,26 @@ def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: boo
         for table, count in found.get("demo", {}).items():
             click.echo(f"{count:>12} {table}")
     return found
+
+
+@command()
+@click.argument("path", metavar="[PATH]", default=".", type=click.Path(path_type=Path))
+@verb
+def init(call: Call, path: Path) -> Document:
+    """Write the section of bootstrapd.toml for the Alembic project in PATH.
+
+    It is found out by trying, on a scratch database. What is there already stays as it is.
+    """
+    from bootstrap import init as initing
+
+    loaded, config, name = settings.load_for_init(call.flags)
+    call.begin(loaded)
+    made = interruptible(
+        call, lambda stop: initing.init(loaded, call.record, stop, path, config, name)
+    )
+    if not call.as_json:
+        click.echo(made.section, nl=False)
+    return {"changed": True, **made.document()}
 
 
 @command("BOOTSTRAPD_HEALTH_ADDRESS")

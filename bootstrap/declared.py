@@ -11,7 +11,7 @@ from bootstrap import options
 from bootstrap.lookup import Lookup
 
 _PLACEHOLDER = r"\$\{(\w+)(?::-([^}]*))?\}"
-_APP_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+APP_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 APP_KEYS: Mapping[str, Any] = {
     "alembic": str,
     "title": str,
@@ -79,7 +79,7 @@ def declared_apps(names: Lookup, config: Mapping[str, Any]) -> dict[str, apps.Ap
             names.problems.append(f"{where}: wanted a table, found {entry!r}")
             names.broken.add(name)
             continue
-        if not re.fullmatch(_APP_NAME, name):
+        if not re.fullmatch(APP_NAME, name):
             names.problems.append(f"{where}: wanted a name of letters, digits and . _ -")
         for key, value in entry.items():
             if key not in APP_KEYS:

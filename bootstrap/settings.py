@@ -94,6 +94,28 @@ def load(
     )
 
 
+def load_for_init(
+    flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Loaded, Path, str | None]:
+    """The settings before there is an app: with them the file to declare it in, and its name.
+
+    The file need not be there, the name may be left to be found out. The app that is loaded stands
+    in for the one to come.
+    """
+    flags = dict(flags or {})
+    environ = dict(os.environ if environ is None else environ)
+    names = Lookup(flags, environ)
+    file, app = names.find("BOOTSTRAPD_CONFIG"), names.find("BOOTSTRAPD_APP")
+    names.finish()
+    config = Path(file[0] if file else options.CONFIG_NAME)
+    if not config.exists():
+        for given in (flags, environ):
+            given.pop("BOOTSTRAPD_CONFIG", None)
+            given.pop("BOOTSTRAPD_CONFIG_FILE", None)
+    loaded = load({**flags, "BOOTSTRAPD_APP": apps.SHIPPED[0]}, environ)
+    return loaded, config, app[0] if app else None
+
+
 def effective(
     flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
 ) -> tuple[Value, ...]:
@@ -173,11 +195,8 @@ def for_worker(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dict
         giving.url(app.giving, target),
     )
     if app.declared_in != "shipped":
-        parts = {"host": "host", "port": "port", "dbname": "db", "user": "user"}
-        for key, part in {**parts, "password": "password"}.items():
-            for name in app.aliases.get(f"POSTGRES_{part.upper()}", ()):
-                if key in target.params:
-                    given[name] = target.params[key]
+        for part, value in _parts(target).items():
+            given.update(dict.fromkeys(app.aliases.get(f"POSTGRES_{part}", ()), value))
     for name, value in given.items():
         child.pop(f"{name}_FILE", None)
         child[name] = value
@@ -201,6 +220,19 @@ def program_folders(environ: Mapping[str, str] | None = None) -> list[Path]:
     """The folders of the PATH."""
     path = (os.environ if environ is None else environ).get("PATH", os.defpath)
     return [Path(folder) for folder in path.split(os.pathsep) if folder]
+
+
+def _parts(target: targets.Target) -> Mapping[str, str]:
+    """The parts of a server's URL by the ends of their settings' names; none for a file."""
+    if not target.is_postgres:
+        return {}
+    return {
+        "HOST": target.params.get("host", "localhost"),
+        "PORT": target.params.get("port", "5432"),
+        "DB": target.params.get("dbname", ""),
+        "USER": target.user,
+        "PASSWORD": target.params.get("password", ""),
+    }
 
 
 @dataclass(frozen=True)

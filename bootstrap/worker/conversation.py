@@ -24,6 +24,8 @@ ANSWERED_IN = {
     "seed": "seeds",
     "demo": "seeds",
     "new": "history",
+    "survey": "survey",
+    "count": "survey",
 }
 
 
