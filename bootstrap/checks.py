@@ -56,11 +56,16 @@ def state(status: journal.Status) -> State:
 
 def notes(status: journal.Status) -> list[str]:
     """What somebody should look at although it stops nothing."""
-    return [note for note in (_fallback_note(status), _findings_note(status)) if note]
+    found = (_fallback_note(status), _ahead_note(status), _findings_note(status))
+    return [note for note in found if note]
 
 
 def _fallback_note(status: journal.Status) -> str:
     return "PostgreSQL did not answer, SQLite is used in its place" if status.fallback else ""
+
+
+def _ahead_note(status: journal.Status) -> str:
+    return "the database is ahead of this release, which can run on it" if status.ahead else ""
 
 
 def _findings_note(status: journal.Status) -> str:
@@ -105,7 +110,8 @@ def _stage(name: str, culprit: str, status: journal.Status) -> Check:
     # What was lost had gone the whole way before.
     if number > now and status.phase != "lost":
         return Check(name, "fail", "not reached")
-    note = {"wait": _fallback_note, "validate": _findings_note}.get(name, lambda _: "")(status)
+    noting = {"wait": _fallback_note, "migrate": _ahead_note, "validate": _findings_note}
+    note = noting.get(name, lambda _: "")(status)
     if note:
         return Check(name, "warn", note)
     took_s = status.durations_s.get(name)
@@ -173,6 +179,7 @@ def _components(status: journal.Status) -> Iterator[tuple[str, dict[str, Any]]]:
         "schema:revision",
         component(
             "migrate" not in failing,
+            warn=status.ahead,
             observedValue=", ".join(status.revisions) or None,
             head=", ".join(status.heads) or None,
         ),

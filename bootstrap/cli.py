@@ -551,9 +551,18 @@ def _print_status(found: Document) -> None:
     click.echo(f"app       {found['app']}")
     click.echo(f"target    {found['target']} ({found['server']})")
     click.echo(f"identity  {found['identity'] or '-'}")
+    if found["release"]:
+        click.echo(f"release   {found['release']}")
     click.echo(f"state     {found['state']}")
     click.echo(f"at        {', '.join(found['current']) or 'base'}")
     click.echo(f"wanted    {', '.join(found['heads']) or 'base'}")
+    if found["needs"]:
+        click.echo(f"needs     release {found['needs']} or newer")
+    for kind in ("edited", "reworded"):
+        for each in found[kind]:
+            by = f" by release {each['release']}" if each["release"] else ""
+            how = f"{each['origin']} {each['at']}{by}"
+            click.echo(f"{kind:<9} {each['revision']} in {each['files']}, {how}")
     for each in found["pending"]:
         click.echo(f"pending   {each['revision']} {each['title']}")
     for each in found["attempts"]:

@@ -77,6 +77,8 @@ class Status:
     revisions: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     pending: int | None = None
+    # It has revisions that this release does not have but can do with.
+    ahead: bool = False
     findings: tuple[Mapping[str, Any], ...] = ()
     seeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     progress: Progress | None = None

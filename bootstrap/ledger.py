@@ -7,7 +7,7 @@ autogenerate sees it.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from bootstrap import database
 
@@ -55,6 +55,33 @@ class Schema:
     text: str
 
 
+@dataclass(frozen=True)
+class Note:
+    """What is remembered of one revision, written before it is applied.
+
+    `below` are the revisions that it builds on or depends on. `bytes` and `meaning` are checksums
+    of its files; both are empty once it was taken back, and `meaning` where it could not be read.
+    `origin` says how it came into the database: applied, marked by hand, or seen, since it was
+    there already. `release` is the one that did so, and `at` when, in ISO 8601; a None is now.
+    `settled` tells that some release has since come to its end with nothing left to apply.
+    """
+
+    revision: str
+    below: tuple[str, ...]
+    bytes: str
+    meaning: str
+    origin: Literal["applied", "marked", "seen"]
+    release: str
+    at: str | None = None
+    compatible_with: str | None = None
+    settled: bool = False
+
+    @property
+    def when(self) -> str:
+        """The moment as messages show it, to the minute."""
+        return f"{self.at[:10]} {self.at[11:16]} UTC" if self.at else "now"
+
+
 class Ledger(Protocol):
     """The record of one app in one database. Whoever writes must hold the lock."""
 
@@ -87,6 +114,15 @@ class Ledger(Protocol):
 
     def schema(self) -> Schema | None:
         """The schema as it was last left; None where nobody has kept it."""
+
+    def notes(self) -> Sequence[Note]:
+        """What is remembered of the app's revisions; none without a ledger that may be read."""
+
+    def note(self, notes: Sequence[Note]) -> None:
+        """Remember these, in the place of what was remembered of the same revisions."""
+
+    def settle(self, revisions: Sequence[str]) -> None:
+        """Remember that a release has come to its end with these revisions applied."""
 
     def prove(self, proof: database.Proof, release: str) -> None:
         """Remember what was proven."""

@@ -47,9 +47,22 @@ create table if not exists bootstrapd.schema (
   snapshot text not null,
   noted_at timestamptz not null default now()
 );
+create table if not exists bootstrapd.revision (
+  app text not null,
+  revision text not null,
+  below text not null,
+  bytes text not null,
+  meaning text not null,
+  origin text not null check (origin in ('applied', 'marked', 'seen')),
+  release text not null,
+  at timestamptz not null default now(),
+  compatible_with text,
+  settled boolean not null default false,
+  primary key (app, revision)
+);
 create index if not exists attempt_running on bootstrapd.attempt (id) where result = 'running';
 grant usage on schema bootstrapd to public;
-grant select on bootstrapd.pin, bootstrapd.proof to public;
+grant select on bootstrapd.pin, bootstrapd.proof, bootstrapd.revision to public;
 """
 
 _TABLES = _LEDGER.count("create table")
@@ -68,6 +81,22 @@ _ATTEMPT = (
     " to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
     " to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
     " result, error, transactional, before from bootstrapd.attempt "
+)
+_NOTE = """
+insert into bootstrapd.revision
+select $1, revision, below, bytes, meaning, origin, release,
+       coalesce(at, clock_timestamp()), compatible_with, settled
+  from json_to_recordset($2::json) as entry (
+    revision text, below text, bytes text, meaning text, origin text, release text,
+    at timestamptz, compatible_with text, settled boolean)
+on conflict (app, revision) do update set below = excluded.below, bytes = excluded.bytes,
+  meaning = excluded.meaning, origin = excluded.origin, release = excluded.release,
+  at = excluded.at, compatible_with = excluded.compatible_with, settled = excluded.settled
+"""
+_NOTES = (
+    "select revision, below, bytes, meaning, origin, release,"
+    " to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    " compatible_with, settled from bootstrapd.revision where app = $1"
 )
 
 
@@ -155,13 +184,7 @@ class Ledger:
 
     def attempts(self, limit: int) -> Sequence[ledger.Attempt]:
         """The latest attempts, newest first; none without a ledger or the right to read it."""
-        (readable,) = self._connection.row(
-            "select count(*) = 1 from pg_catalog.pg_class c"
-            " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-            " where n.nspname = 'bootstrapd' and c.relname = 'attempt'"
-            " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')"
-        )
-        if not readable:
+        if not self._is_readable("attempt"):
             return ()
         return self._attempts("where app = $1 order by id desc limit $2", self._app, limit)
 
@@ -185,6 +208,27 @@ class Ledger:
         )
         return ledger.Schema(tuple(rows[0][0]), *rows[0][1:]) if rows else None
 
+    def notes(self) -> Sequence[ledger.Note]:
+        """All rows of the app; none without a ledger or the right to read it."""
+        if not self._is_readable("revision"):
+            return ()
+        rows = self._connection.execute(_NOTES, self._app)
+        return [ledger.Note(row[0], tuple(json.loads(row[1])), *row[2:]) for row in rows]
+
+    def note(self, notes: Sequence[ledger.Note]) -> None:
+        """Insert or replace the rows, in one statement."""
+        entries = [{**vars(note), "below": json.dumps(note.below)} for note in notes]
+        self._connection.execute(_NOTE, self._app, json.dumps(entries))
+
+    def settle(self, revisions: Sequence[str]) -> None:
+        """Mark the rows, in one statement."""
+        self._connection.execute(
+            "update bootstrapd.revision set settled = true where app = $1 and not settled"
+            " and revision in (select json_array_elements_text($2::json))",
+            self._app,
+            json.dumps(list(revisions)),
+        )
+
     def prove(self, proof: database.Proof, release: str) -> None:
         """Insert or replace the app's proof."""
         self._connection.execute(
@@ -198,6 +242,16 @@ class Ledger:
             proof.findings,
             release,
         )
+
+    def _is_readable(self, table: str) -> bool:
+        (readable,) = self._connection.row(
+            "select count(*) = 1 from pg_catalog.pg_class c"
+            " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = 'bootstrapd' and c.relname = $1"
+            " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')",
+            table,
+        )
+        return bool(readable)
 
     def _attempts(self, tail: str, *values: object) -> Sequence[ledger.Attempt]:
         rows = self._connection.execute(_ATTEMPT + tail, *values)

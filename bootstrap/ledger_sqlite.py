@@ -25,6 +25,11 @@ create table if not exists schema (
   app text primary key, revisions text not null, digest text not null, snapshot text not null,
   noted_at text not null
 );
+create table if not exists revision (
+  app text not null, revision text not null, below text not null, bytes text not null,
+  meaning text not null, origin text not null, release text not null, at text not null,
+  compatible_with text, settled integer not null, primary key (app, revision)
+);
 """
 _INSERT = (
     "insert into attempt"
@@ -119,6 +124,48 @@ class Ledger:
             "select revisions, digest, snapshot from schema where app = ?", self._app
         ).fetchone()
         return ledger.Schema(tuple(json.loads(row[0])), *row[1:]) if row else None
+
+    def notes(self) -> Sequence[ledger.Note]:
+        """All rows of the app."""
+        rows = sqlite.read_ledger(
+            self._path,
+            "select revision, below, bytes, meaning, origin, release, at, compatible_with, settled"
+            " from revision where app = ?",
+            self._app,
+        )
+        return [
+            ledger.Note(*(row[0], tuple(json.loads(row[1])), *row[2:-1], bool(row[-1])))
+            for row in rows
+        ]
+
+    def note(self, notes: Sequence[ledger.Note]) -> None:
+        """Insert or replace the rows, all or none."""
+        self._written("begin")
+        for note in notes:
+            self._written(
+                "insert or replace into revision"
+                f" values (?, ?, ?, ?, ?, ?, ?, coalesce(?, {_NOW}), ?, ?)",
+                self._app,
+                note.revision,
+                json.dumps(note.below),
+                note.bytes,
+                note.meaning,
+                note.origin,
+                note.release,
+                note.at,
+                note.compatible_with,
+                note.settled,
+            )
+        self._written("commit")
+
+    def settle(self, revisions: Sequence[str]) -> None:
+        """Mark the rows, in one statement."""
+        self._written(
+            "update revision set settled = 1 where app = ? and not settled"
+            " and revision in (select value from json_each(?))",
+            self._app,
+            json.dumps(list(revisions)),
+        )
 
     def prove(self, proof: database.Proof, release: str) -> None:
         """Insert or replace the app's proof."""

@@ -14,6 +14,7 @@ from bootstrap import (
     database,
     failures,
     halfdone,
+    history,
     journal,
     plan,
     revisions,
@@ -91,6 +92,7 @@ class Stage:
         if wanted.pending:
             self._back_up()
         failing = self._failing("bootstrapd migrate")
+        history.begin(self._loaded, self._base, wanted.pending)
         if self._loaded.app.initialise or self._loaded.app.migrate:
             return self._by_own_commands(worker, failing, wanted, destination)
         done = self._go(
@@ -124,6 +126,7 @@ class Stage:
         """Record a revision as applied without running it."""
         self._attempts.settle()
         failing = self._failing(f"bootstrapd migrate --mark-applied {revision}")
+        history.mark(self._loaded, self._base, self._known, current, revision)
         done = self._go(worker, failing, current, "stamp", revision, 1)
         if revision not in self._known.ancestors(done.after):
             raise failing.not_arrived(revision)
@@ -152,7 +155,7 @@ class Stage:
 
         left = wanted
         if app.initialise and commands.initialise(stamp):
-            left = plan.make(self._loaded, self._known, self._base.look())
+            left = plan.make(self._loaded, self._known, self._base.look(), self._base)
             if destination != "heads":
                 left = left.up_to(self._known, destination)
         if left.pending and app.migrate:

@@ -82,7 +82,7 @@ def wait_for_revision(
     """Wait until others have brought the database to `wanted` or beyond; only reads, takes no lock.
 
     Raises WaitTimeoutError at the deadline that the wait for the server began, AheadError as soon
-    as the database is ahead.
+    as the database is ahead and this release cannot run on it.
     """
     loaded = opened.here
     timeout_s = loaded.settings.wait_timeout_s
@@ -90,9 +90,9 @@ def wait_for_revision(
     sleep_s = loaded.settings.backoff_first_s
     while True:
         sight = opened.base.look()
-        plan.make(loaded, known, sight)
-        if known.ancestors(sight.current) >= set(wanted):
-            record.set(revisions=sight.current, heads=known.heads)
+        found = plan.make(loaded, known, sight, opened.base, or_ahead=True)
+        if found.ahead or known.ancestors(sight.current) >= set(wanted):
+            record.set(revisions=sight.current, heads=known.heads, ahead=bool(found.ahead))
             return sight
         left_s = deadline_s - time.monotonic()
         at = ", ".join(sight.current) or "base"

@@ -329,6 +329,18 @@ class Settings:
         secret=True,
     )
 
+    allow_edited: str | None = setting(
+        "BOOTSTRAPD_ALLOW_EDITED",
+        None,
+        "applied revisions whose files may have been edited, by id and comma; their new form is "
+        "remembered",
+    )
+    skip_stops: str | None = setting(
+        "BOOTSTRAPD_SKIP_STOPS",
+        None,
+        "revisions with a required_stop that may be gone past, by id and comma",
+    )
+
     expect_identity: str | None = setting(
         "BOOTSTRAPD_EXPECT_IDENTITY", None, "the identity that the database must have"
     )

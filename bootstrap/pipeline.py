@@ -59,12 +59,12 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         sight = base.look()
         with record.stage("pin", f"checking the identity of {here.target.identity}"):
             pin.check(here, sight, record)
-        wanted = planning.make(here, known, sight)
+        wanted = planning.make(here, known, sight, base, or_ahead=True)
         note(record, sight, wanted)
         if not here.settings.migrate:
             sight = opening.wait_for_revision(opened, known, record, stop, known.heads)
             outcome = Outcome(opened.chosen, sight.identity, sight.current)
-        elif _proven(sight, wanted, code):
+        elif _done(sight, wanted, code):
             outcome = Outcome(opened.chosen, sight.identity, sight.current)
         elif sight.read_only:
             outcome = _only_read(here, sight, wanted, record)
@@ -73,7 +73,12 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
             outcome = replace(_work(here, base, known, code, record, stop), loaded=opened.chosen)
         if outcome.identity is not None:
             pin.remember(here, outcome.identity, record)
-    done = f"{len(outcome.migrated.steps)} applied" if outcome.migrated else "nothing was pending"
+    if record.status.ahead:
+        done = "ahead of this release"
+    else:
+        done = (
+            f"{len(outcome.migrated.steps)} applied" if outcome.migrated else "nothing was pending"
+        )
     at = ", ".join(outcome.revisions) or "base"
     record.set(revisions=outcome.revisions, pending=0, identity=outcome.identity)
     record.ready(f"{here.target.identity} is ready at {at} ({done})", changed=outcome.changed)
@@ -112,8 +117,10 @@ def note(record: journal.Journal, sight: database.Sight, wanted: planning.Plan) 
         heads=wanted.heads,
         pending=len(wanted.pending),
         identity=sight.identity,
+        ahead=bool(wanted.ahead),
     )
-    record.event("planned", wanted.message, level="info" if wanted.pending else "debug")
+    level: journal.Level = "info" if wanted.pending else "debug"
+    record.event("planned", wanted.message, level="warning" if wanted.ahead else level)
 
 
 def run_name() -> str:
@@ -121,9 +128,12 @@ def run_name() -> str:
     return os.urandom(6).hex()
 
 
-def _proven(sight: database.Sight, wanted: planning.Plan, code: str | None) -> bool:
-    """Whether this very release was already proven on this very schema."""
-    return (
+def _done(sight: database.Sight, wanted: planning.Plan, code: str | None) -> bool:
+    """Whether nothing is to be done: this very release was already proven on this very schema.
+
+    Or a newer one was, and this one can run on it.
+    """
+    return bool(wanted.ahead) or (
         not wanted.pending
         and sight.identity is not None
         and sight.proof is not None
@@ -145,14 +155,15 @@ def _work(
 
     def settled() -> bool:
         seen[:] = [base.look()]
-        return _proven(seen[0], planning.make(here, known, seen[0]), code)
+        return _done(seen[0], planning.make(here, known, seen[0], base, or_ahead=True), code)
 
     wait_s = here.settings.lock_wait_s
     with lock.held(base, record, wait_s=wait_s, stop=stop, settled=settled) as is_held:
         sight = base.look() if is_held else seen[0]
         pin.check(here, sight)
-        wanted = planning.make(here, known, sight)
-        if _proven(sight, wanted, code):
+        wanted = planning.make(here, known, sight, base, or_ahead=True)
+        if _done(sight, wanted, code):
+            note(record, sight, wanted)
             return Outcome(here, sight.identity, sight.current)
         return _through(here, base, known, code, sight, wanted, record, stop)
 
@@ -168,10 +179,16 @@ def _through(
     stop: threading.Event,
 ) -> Outcome:
     """Migrate, validate and seed in one worker, and remember what was proven."""
-    from bootstrap import child, drift, migrate, seed, validate
+    from bootstrap import child, drift, history, migrate, seed, stops, validate
 
-    keeps_ledger = _prepare(here, base, wanted, record)
-    identity = base.pin() if keeps_ledger else sight.identity
+    with record.stage("migrate", "comparing what was applied with its files"):
+        past = history.read(base, known, sight.current)
+        history.check(here, past)
+        stops.check(here, known, wanted, past)
+        keeps_ledger = _prepare(here, base, wanted, record)
+        identity = base.pin() if keeps_ledger else sight.identity
+        if keeps_ledger:
+            history.keep(here, base, past, record)
     run = run_name()
     migrated = validated = seeded = None
     with contextlib.ExitStack() as stack:
@@ -197,6 +214,7 @@ def _through(
     sight = base.look()
     if keeps_ledger:
         drift.note(base, sight)
+        history.settle(base, known, sight.current)
     if code is not None and keeps_ledger:
         findings = len(validated.findings) if validated else 0
         base.ledger.prove(database.Proof(code, sight.catalog, findings), here.release)

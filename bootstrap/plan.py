@@ -5,11 +5,11 @@ A start with nothing to do goes no further than this, so it imports nothing that
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bootstrap import database, journal, revisions, settings
-from bootstrap.errors import AheadError, DriftError, MigrationError, SettingsError
+from bootstrap.errors import DriftError, MigrationError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,14 @@ class Plan:
     current: tuple[str, ...]
     heads: tuple[str, ...]
     pending: tuple[revisions.Revision, ...]
+    # Where the database is ahead, and this release can run on it all the same: that in a sentence.
+    ahead: str = ""
 
     @property
     def message(self) -> str:
         """The state in one sentence."""
+        if self.ahead:
+            return self.ahead
         if not self.pending:
             return f"schema is at {listed(self.current)}, nothing is pending"
         at = f"schema is at {listed(self.current)}" if self.current else "schema is empty"
@@ -32,7 +36,7 @@ class Plan:
         """The same plan, going no further than `destination`."""
         wanted = known.ancestors([destination])
         pending = tuple(revision for revision in self.pending if revision.id in wanted)
-        return Plan(self.current, (destination,), pending)
+        return replace(self, heads=(destination,), pending=pending)
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON shows it."""
@@ -54,6 +58,8 @@ def graph(
             f"the revisions of app {loaded.app.name} cannot be read: {error.strerror}: "
             f"{error.filename!r}"
         ) from error
+    except revisions.MisdeclaredError as error:
+        raise _misdeclared(loaded, error) from error
     except revisions.NotPlainError as reason:
         record.event("asking_alembic", f"revisions are read by Alembic: {reason}", level="debug")
     from bootstrap import child
@@ -61,6 +67,8 @@ def graph(
     try:
         with child.Worker(loaded, record, run="describe", stop=stop) as worker:
             return revisions.described(worker.call("describe"))
+    except revisions.MisdeclaredError as error:
+        raise _misdeclared(loaded, error) from error
     except child.WorkerError as error:
         raise MigrationError(
             f"the revisions of app {loaded.app.name} ({loaded.app.alembic}) cannot be read: "
@@ -69,29 +77,35 @@ def graph(
         ) from error
 
 
-def make(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight) -> Plan:
+def _misdeclared(loaded: settings.Loaded, error: Exception) -> MigrationError:
+    return MigrationError(
+        f"the revisions of app {loaded.app.name} cannot be read: {error}; nothing was changed"
+    )
+
+
+def make(
+    loaded: settings.Loaded,
+    known: revisions.Graph,
+    sight: database.Sight,
+    base: database.Database,
+    *,
+    or_ahead: bool = False,
+) -> Plan:
     """Compare database and release.
 
     Raises AheadError for revisions that this release does not have, MigrationError for heads that
-    fork by accident, and DriftError for tables that no history explains.
+    fork by accident, and DriftError for tables that no history explains. With `or_ahead` a database
+    that is ahead, but that this release can run on, is no error: nothing is pending then.
     """
     place = loaded.target.identity
-    unknown = known.unknown(sight.current)
-    if unknown:
-        raise AheadError(
-            f"{place} is at {listed(unknown)}, which this release of {loaded.app.name} "
-            f"does not have (its newest is {listed(known.heads)}); start the release that "
-            "brought it, or restore the backup from before",
-            unknown=list(unknown),
-            heads=list(known.heads),
-        )
-    forks = known.forks()
-    if forks:
-        raise MigrationError(
-            f"the revisions of {loaded.app.name} have {len(forks)} heads that fork from one "
-            f"parent: {listed(forks)}; join them: alembic merge -m join {' '.join(forks)}",
-            heads=list(forks),
-        )
+    if known.unknown(sight.current):
+        from bootstrap import ahead
+
+        standing = ahead.look(loaded, known, base.ledger.notes(), sight.current)
+        if standing.state != "compatible" or not or_ahead:
+            raise ahead.error(loaded, known, standing)
+        return Plan(sight.current, known.heads, (), ahead.message(loaded, known, standing))
+    refuse_forks(loaded, known)
     if not sight.current and sight.tables and sight.identity is None:
         raise DriftError(
             f"{place} holds {sight.tables} table{'s' * (sight.tables != 1)} but no record of "
@@ -100,6 +114,17 @@ def make(loaded: settings.Loaded, known: revisions.Graph, sight: database.Sight)
             tables=sight.tables,
         )
     return Plan(sight.current, known.heads, known.pending(sight.current))
+
+
+def refuse_forks(loaded: settings.Loaded, known: revisions.Graph) -> None:
+    """Raise MigrationError for heads that fork by accident."""
+    forks = known.forks()
+    if forks:
+        raise MigrationError(
+            f"the revisions of {loaded.app.name} have {len(forks)} heads that fork from one "
+            f"parent: {listed(forks)}; join them: alembic merge -m join {' '.join(forks)}",
+            heads=list(forks),
+        )
 
 
 def resolve(known: revisions.Graph, wanted: str) -> str:

@@ -106,6 +106,7 @@ def document(status: Status) -> dict[str, Any]:
         "revisions": list(status.revisions),
         "heads": list(status.heads),
         "pending": status.pending,
+        "ahead": status.ahead,
         "attempts": dict(status.attempts),
         "wait_s": round(status.wait_s, 4),
         "lock_s": round(status.lock_s, 4),

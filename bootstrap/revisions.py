@@ -11,11 +11,12 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-_NAMES = ("revision", "down_revision", "depends_on", "branch_labels")
+_RELEASES = ("compatible_with", "required_stop")
+_NAMES = ("revision", "down_revision", "depends_on", "branch_labels", *_RELEASES)
 _ASSIGNED = re.compile(
     rf"^([ \t]*)({'|'.join(_NAMES)})[ \t]*(?::[^=\n]+)?=[ \t]*(.*?)[ \t]*$",
     re.MULTILINE,
@@ -30,9 +31,18 @@ class NotPlainError(Exception):
     """This project needs Alembic itself to be read."""
 
 
+class MisdeclaredError(Exception):
+    """A revision says something of itself that cannot be."""
+
+
 @dataclass(frozen=True)
 class Revision:
-    """One revision file. `down` holds the revisions right below it, `needs` those it depends on."""
+    """One revision file. `down` holds the revisions right below it, `needs` those it depends on.
+
+    `compatible_with` is the oldest release that can still run on a database which has the revision;
+    `required_stop` the release that must have come to its end before anything above is applied.
+    `sql` are the paths of the SQL files that it loads.
+    """
 
     id: str
     title: str
@@ -40,6 +50,9 @@ class Revision:
     down: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    compatible_with: str | None = None
+    required_stop: str | None = None
+    sql: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +164,8 @@ class Graph:
 def read(alembic: Path) -> Graph:
     """The graph of an Alembic project: an `alembic.ini`, `pyproject.toml` or script directory.
 
-    Raises NotPlainError where only Alembic can tell, and OSError where files cannot be read.
+    Raises NotPlainError where only Alembic can tell, MisdeclaredError for a release that is none,
+    and OSError where files cannot be read.
     """
     files: dict[str, str] = {}
     for folder in _version_folders(alembic):
@@ -162,15 +176,20 @@ def read(alembic: Path) -> Graph:
                         files[entry.path] = _text(entry.path, file.read())
     digest = hashlib.sha256()
     found: dict[str, Revision] = {}
+    loading: list[str] = []
     for path in sorted(files):
         digest.update(f"{path.rpartition('/')[2]}\0{files[path]}\0".encode())
         revision = _revision(path, files[path])
+        if ".sql" in files[path]:
+            loading.append(path)
         if revision.id in found:
             raise NotPlainError(f"two files have the revision {revision.id}")
         found[revision.id] = revision
     for revision in found.values():
         if not found.keys() >= {*revision.down, *revision.needs}:
             raise NotPlainError(f"{revision.path}: builds on what is no revision's whole id")
+    if loading:
+        _add_sql(found, {path: files[path] for path in loading}, digest)
     graph = Graph(found, digest.hexdigest())
     if len(graph.pending(())) != len(found):
         raise NotPlainError(f"{alembic}: revisions build on each other in a circle")
@@ -187,10 +206,36 @@ def described(description: Mapping[str, Any]) -> Graph:
             down=tuple(entry["down"]),
             needs=tuple(entry["needs"]),
             labels=tuple(entry["labels"]),
+            compatible_with=_release(entry["path"], "compatible_with", entry["compatible_with"]),
+            required_stop=_release(entry["path"], "required_stop", entry["required_stop"]),
         )
         for entry in description["revisions"]
     }
-    return Graph(found, description["digest"])
+    loading = {}
+    for path in (each.path for each in found.values() if each.path.endswith(".py")):
+        source = Path(path).read_text(encoding="utf-8", errors="replace")
+        if ".sql" in source:
+            loading[path] = source
+    if not loading:
+        return Graph(found, description["digest"])
+    digest = hashlib.sha256(description["digest"].encode())
+    _add_sql(found, loading, digest)
+    return Graph(found, digest.hexdigest())
+
+
+def _add_sql(
+    found: dict[str, Revision], sources: Mapping[str, str], digest: "hashlib._Hash"
+) -> None:
+    """Note in `found` which SQL files are loaded, and what they say in `digest`."""
+    from bootstrap import sqlfiles
+
+    finder = sqlfiles.Finder()
+    ids = {revision.path: id_ for id_, revision in found.items()}
+    for path in sorted(sources):
+        paths = finder.find(path, sources[path])
+        found[ids[path]] = replace(found[ids[path]], sql=paths)
+        for each in paths:
+            digest.update(each.rpartition("/")[2].encode() + Path(each).read_bytes())
 
 
 def _text(path: str, content: bytes) -> str:
@@ -227,6 +272,8 @@ def _revision(path: str, source: str) -> Revision:
         down=_ids(path, values.get("down_revision")),
         needs=_ids(path, values.get("depends_on")),
         labels=_ids(path, values.get("branch_labels")),
+        compatible_with=_release(path, "compatible_with", values.get("compatible_with")),
+        required_stop=_release(path, "required_stop", values.get("required_stop")),
     )
 
 
@@ -286,6 +333,12 @@ def script_folder(alembic: Path, roots: tuple[Path, ...]) -> Path:
     parts = (*package.split("."), path)
     places = [root.joinpath(*parts) for root in roots]
     return next((place for place in places if place.is_dir()), places[0])
+
+
+def _release(path: str, name: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise MisdeclaredError(f"{path}: {name}: wanted a release such as '1.4.0', found {value!r}")
 
 
 def _version_folders(alembic: Path) -> list[Path]:

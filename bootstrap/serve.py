@@ -54,6 +54,7 @@ def _watch(outcome: pipeline.Outcome, record: journal.Journal, stop: threading.E
                     "revisions": verdict.plan.current,
                     "heads": verdict.plan.heads,
                     "pending": len(verdict.plan.pending),
+                    "ahead": bool(verdict.plan.ahead),
                 }
             if verdict.slug is None:
                 record.checked(

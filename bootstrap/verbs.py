@@ -12,11 +12,14 @@ from typing import Any
 
 from bootstrap import adopt as adopting
 from bootstrap import (
+    ahead,
     child,
     database,
     drift,
     expected,
+    history,
     journal,
+    lock,
     migrate,
     opening,
     own,
@@ -25,6 +28,7 @@ from bootstrap import (
     report,
     revisions,
     settings,
+    stops,
     target,
 )
 from bootstrap import plan as planning
@@ -50,9 +54,10 @@ class _Place:
     def base(self) -> database.Database:
         return self.opened.base
 
-    def plan(self, destination: str = "heads") -> planning.Plan:
+    def plan(self, destination: str = "heads", *, or_ahead: bool = False) -> planning.Plan:
         """Where the database is now, and what is pending up to `destination`."""
-        wanted = planning.make(self.here, self.known, self.base.look())
+        sight = self.base.look()
+        wanted = planning.make(self.here, self.known, sight, self.base, or_ahead=or_ahead)
         return wanted if destination == "heads" else wanted.up_to(self.known, destination)
 
 
@@ -89,15 +94,22 @@ def upgrade(
         sight = place.base.look()
         with record.stage("pin", f"checking the identity of {place.here.target.identity}"):
             pin.check(place.here, sight, record)
-        wanted = place.plan(destination)
+        wanted = place.plan(destination, or_ahead=True)
         pipeline.note(record, sight, wanted)
+        past = _checked_history(place, wanted)
         done = None
         if wanted.pending:
             with _stage(place, record, stop, wanted.message) as (stage, worker):
-                wanted = place.plan(destination)
+                wanted = place.plan(destination, or_ahead=True)
+                past = _checked_history(place, wanted)
                 pin.remember(place.here, place.base.pin(), record)
-                drift.check(place.here, place.base, place.base.look(), record)
-                done = stage.upgrade(worker, wanted, destination, retry=retry)
+                history.keep(place.here, place.base, past, record)
+                if wanted.pending:
+                    drift.check(place.here, place.base, place.base.look(), record)
+                    done = stage.upgrade(worker, wanted, destination, retry=retry)
+                history.settle(place.base, place.known, place.base.current())
+        elif (past.edited or past.reworded or past.unsettled) and not sight.read_only:
+            _catch_up(place, record, stop)
         return _changed(record, place, done)
 
 
@@ -109,7 +121,10 @@ def downgrade(
         destination = planning.resolve(place.known, revision)
         with _stage(place, record, stop, f"going back to {destination}") as (stage, worker):
             pin.check(place.here, place.base.look())
-            done = stage.downgrade(worker, place.plan().current, destination)
+            current = place.plan().current
+            past = history.read(place.base, place.known, current)
+            done = stage.downgrade(worker, current, destination)
+            history.forget(place.base, place.known, done.after, past)
         return _changed(record, place, done)
 
 
@@ -150,8 +165,7 @@ def snapshot(
 ) -> Document:
     """Write what the revisions make of an empty database; with `check` only compare."""
     known = planning.graph(loaded, record, stop)
-    # What an empty database would be told, such as heads that fork.
-    planning.make(loaded, known, database.Sight(None, 0, "", None, None, ""))
+    planning.refuse_forks(loaded, known)
     written = expected.snapshot(loaded, known, record, stop, dialects, check=check)
     return {"changed": bool(written), "paths": [str(path) for path in written]}
 
@@ -162,7 +176,8 @@ def plan(
     """The SQL that `upgrade` would run; nothing is written."""
     with _place(loaded, record, stop, to_write=False) as place:
         destination = planning.resolve(place.known, revision)
-        wanted = place.plan(destination)
+        wanted = place.plan(destination, or_ahead=True)
+        _checked_history(place, wanted)
         record.event("planned", wanted.message)
         text = ""
         if wanted.pending:
@@ -181,7 +196,12 @@ def status(
     """Where the database is, what is pending, and the latest attempts; no state is an error."""
     with _place(loaded, record, stop, to_write=False) as place:
         sight = place.base.look()
+        past = history.read(place.base, place.known, sight.current)
         unknown = place.known.unknown(sight.current)
+        standing = None
+        if unknown:
+            notes = tuple(past.notes.values())
+            standing = ahead.look(place.here, place.known, notes, sight.current)
         # From a revision that is not known here, no way forward is known either.
         pending = () if unknown else place.known.pending(sight.current)
         return {
@@ -189,11 +209,16 @@ def status(
             "target": place.here.target.identity,
             "server": f"{place.here.target.dialect} {sight.version}",
             "identity": sight.identity,
-            "state": _state(sight, unknown, pending),
+            "release": place.here.release,
+            "state": standing.state if standing else _state(sight, pending),
             "unknown": list(unknown),
+            "lacking": list(standing.lacking) if standing else [],
+            "needs": standing.needs or None if standing else None,
             "current": list(sight.current),
             "heads": list(place.known.heads),
             "pending": [{"revision": each.id, "title": each.title} for each in pending],
+            "edited": [history.document(place.here, each) for each in past.edited],
+            "reworded": [history.document(place.here, each) for each in past.reworded],
             "attempts": [dataclasses.asdict(each) for each in place.base.ledger.attempts(limit)],
         }
 
@@ -304,7 +329,7 @@ def _stage(
 
 def _changed(record: journal.Journal, place: _Place, done: migrate.Migrated | None) -> Document:
     steps = done.steps if done else ()
-    left = place.plan()
+    left = place.plan(or_ahead=True)
     record.set(revisions=left.current, pending=len(left.pending))
     record.event("migrated", left.message)
     changed = done is not None and done.before != done.after
@@ -316,11 +341,29 @@ def _require_head(wanted: planning.Plan) -> None:
         raise DriftError(f"{wanted.message}; run: bootstrapd migrate", **wanted.document())
 
 
-def _state(
-    sight: database.Sight, unknown: tuple[str, ...], pending: tuple[revisions.Revision, ...]
-) -> str:
-    if unknown:
-        return "ahead"
+def _checked_history(place: _Place, wanted: planning.Plan) -> history.History:
+    """What the ledger remembers; raises for what stands in the way of `wanted`."""
+    past = history.read(place.base, place.known, wanted.current)
+    history.check(place.here, past)
+    stops.check(place.here, place.known, wanted, past)
+    return past
+
+
+def _catch_up(place: _Place, record: journal.Journal, stop: threading.Event) -> None:
+    """With nothing to migrate: remember edits that are allowed, and that all is applied."""
+    wait_s = place.here.settings.lock_wait_s
+    with (
+        lock.held(place.base, record, wait_s=wait_s, stop=stop),
+        record.stage("migrate", "remembering the revisions as they are now"),
+    ):
+        wanted = place.plan(or_ahead=True)
+        past = _checked_history(place, wanted)
+        if place.base.ledger.prepare():
+            history.keep(place.here, place.base, past, record)
+            history.settle(place.base, place.known, wanted.current)
+
+
+def _state(sight: database.Sight, pending: tuple[revisions.Revision, ...]) -> str:
     if not sight.current and sight.tables:
         return "unmanaged"
     if not pending:

@@ -112,7 +112,7 @@ class Watch:
                 sight,
             )
         known = self._graph()
-        wanted = planning.make(self._loaded, known, sight)
+        wanted = planning.make(self._loaded, known, sight, self._base, or_ahead=True)
         if wanted.pending:
             return Verdict(wanted.message, "migrate", sight, wanted)
         return Verdict(wanted.message, None, sight, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ def describe(project: Project) -> dict[str, Any]:
             {
                 "id": revision.revision,
                 "title": (revision.doc or "").strip().partition("\n")[0].rstrip("."),
-                "path": revision.path,
+                "path": os.path.abspath(revision.path),
                 "down": _tuple(revision.down_revision),
                 "needs": _tuple(revision._resolved_dependencies),
                 # Alembic hands a label on to all of its branch.
                 "labels": sorted(revision._orig_branch_labels),
+                "compatible_with": getattr(revision.module, "compatible_with", None),
+                "required_stop": getattr(revision.module, "required_stop", None),
             }
         )
     return {"revisions": entries, "digest": digest.hexdigest()}

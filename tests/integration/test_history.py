@@ -136,6 +136,7 @@ def test_a_database_ahead_of_the_release(sqlite_url: str, project: MakeProject, 
     env = {"DATABASE_URL": sqlite_url}
     run("run", env=env, cwd=shop.path).expect(0)
     (shop.versions / "0003_step.py").unlink()
+    look.forget(sqlite_url)
     for verb in ("run", "migrate", "rollback base", "plan", "validate", "wait --revision head"):
         ended = run(f"{verb} --json", env=env, cwd=shop.path).expect(8)
         assert error_of(ended) == (

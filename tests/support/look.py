@@ -40,6 +40,16 @@ def revisions(url: str) -> list[str]:
     return [row for (row,) in query(url, "select version_num from alembic_version order by 1")]
 
 
+def forget(url: str) -> None:
+    """Take away what bootstrapd remembers of revisions, as if others had applied them."""
+    where = target.parse(url)
+    if where.path is None:
+        query(url, "delete from bootstrapd.revision")
+        return
+    with closing(sqlite3.connect(f"{where.path}-bootstrapd")) as ledger, ledger:
+        ledger.execute("delete from revision")
+
+
 def identity(url: str) -> str:
     """The database as messages name it."""
     return target.parse(url).identity

@@ -168,6 +168,7 @@ def test_the_document_of_a_new_journal() -> None:
         "revisions": [],
         "heads": [],
         "pending": None,
+        "ahead": False,
         "attempts": {},
         "wait_s": 0.0,
         "lock_s": 0.0,
