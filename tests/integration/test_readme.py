@@ -1,6 +1,7 @@
 """The README's sessions happen as it shows them; only times, counts and places may differ."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bootstrap import app
 from tests.support import cli, docs
 from tests.support.postgres import Server
 from tests.support.proxy import Proxy
@@ -77,6 +79,42 @@ def test_a_wrong_password_ends_it_with_a_reason(
     with psycopg.connect(godel_database.url("godel")) as connection:
         tables = connection.execute("select count(*) from pg_tables where schemaname = 'public'")
         assert tables.fetchone() == (0,)
+
+
+@pytest.fixture(params=["sqlite", "postgres16", "postgres18"])
+def apps_environment(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Settings by which each shipped app has a database of its own, of each kind."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    server: Server = request.getfixturevalue(request.param.replace("postgres", "server"))
+    with server.connect() as connection:
+        connection.execute(
+            sql.SQL("create role apps login password {}").format(sql.Literal(PASSWORD))
+        )
+        for name in app.SHIPPED:
+            connection.execute(f"create database {name} owner apps")
+    yield {
+        "POSTGRES_HOST": server.host,
+        "POSTGRES_PORT": str(server.port),
+        "POSTGRES_USER": "apps",
+        "POSTGRES_PASSWORD": PASSWORD,
+    }
+    with server.connect() as connection:
+        for name in app.SHIPPED:
+            connection.execute(f"drop database {name} with (force)")
+        connection.execute("drop role apps")
+
+
+def test_the_apps_are_used_in_python(
+    command: cli.Command, apps_environment: dict[str, str], tmp_path: Path
+) -> None:
+    for name in app.SHIPPED:
+        command.run(f"run -q --app {name}", env=apps_environment).expect(0)
+    script = tmp_path / "example.py"
+    script.write_text(_session("python"))
+    ended = command.run([script], env=apps_environment, python=[sys.executable]).expect(0)
+    assert (ended.stdout, ended.stderr) == ("Budget exceeded!\nTrue\n", "")
 
 
 def _session(name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from bootstrap import engine, target
+from bootstrap import engine, settings, target
 from bootstrap.apps.godel import models, repositories
 from bootstrap.client import Client, Tables
 from bootstrap.errors import SettingsError
@@ -46,6 +46,11 @@ class Storage(Tables):
             raise ValueError(f"no table {table!r}; there are {', '.join(tables)}")
         row: models.Resource = tables[table].create(values)
         return row
+
+
+def open_storage() -> Storage:
+    """The storage on the database of the settings. Raises SettingsError."""
+    return Storage(connect(settings.load({"BOOTSTRAPD_APP": "godel"}).target))
 
 
 def create_storage(config: StorageConfig) -> Storage:
