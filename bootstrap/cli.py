@@ -313,6 +313,26 @@ def plan(call: Call, revision: str) -> Document:
 
 
 @command("BOOTSTRAPD_DIRECT_URL")
+@click.argument("revision", metavar="[REV|FROM:TO]", default="")
+@click.option("--all", "everything", is_flag=True, help="all revisions; asks no database")
+@verb
+def lint(call: Call, revision: str, everything: bool) -> Document:
+    """Say what pending revisions would do to those who use the database. Exit 4 on errors.
+
+    Up to REV or the newest; FROM:TO, without asking a database, those above FROM. Where no
+    database answers it is all of them. On PostgreSQL their SQL is read by squawk.
+    """
+    from bootstrap.lint import stage, text
+
+    found: Any = work(call, "lint", revision, everything=everything)
+    if not call.as_json:
+        click.echo(redact.text(text.report(found)), nl=False)
+    stage.judge(found)
+    document: Document = found.document()
+    return document
+
+
+@command("BOOTSTRAPD_DIRECT_URL")
 @click.option(
     "--attempts", metavar="N", default=10, show_default=True, help="how many attempts to list"
 )

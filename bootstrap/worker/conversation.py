@@ -20,6 +20,7 @@ ANSWERED_IN = {
     "downgrade": "migrate",
     "stamp": "migrate",
     "sql": "render",
+    "inspect": "lint",
     "compare": "compare",
     "seed": "seeds",
     "demo": "seeds",

@@ -6,7 +6,7 @@ import io
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .transcript import Transcript
@@ -34,19 +34,33 @@ def sql(project: Project, current: list[str], revision: str, version_table: bool
 
 def _on_copy(project: Project, revision: str) -> str:
     """SQLite revisions look at the live tables: run them on an empty copy of the schema."""
-    transcript = Transcript(sqlite3.connect(":memory:"))
+    transcript = Transcript(quoting())
+
+    def steps(rev: Any, _: Any) -> Iterator[Any]:
+        for step in project.script._upgrade_revs(revision, rev):
+            transcript.remark(f"Running {step.short_log}")
+            yield step
+
+    on_copy(project, steps)
+    return transcript.text
+
+
+def on_copy(project: Project, steps: Callable[[Any, Any], Any], *, live: bool = True) -> None:
+    """Run these steps on a file of their own, made like the live one unless `live` is false.
+
+    After this the project is of no use: its database has gone.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "plan.db")
-        _copy_schema(project.request["path"], copy)
+        if live:
+            _copy_schema(project.request["path"], copy)
         project.move_to(copy)
-
-        def steps(rev: Any, _: Any) -> Iterator[Any]:
-            for step in project.script._upgrade_revs(revision, rev):
-                transcript.remark(f"Running {step.short_log}")
-                yield step
-
         project.run_env(steps)
-    return transcript.text
+
+
+def quoting() -> sqlite3.Connection:
+    """A connection that knows how to write values as SQL."""
+    return sqlite3.connect(":memory:")
 
 
 def _copy_schema(source: str, copy: str) -> None:

@@ -30,19 +30,20 @@ class Step:
         self.revision = revision
         # Whether some of it was committed before its end.
         self.autocommit = False
+        # Whether what comes is committed at once.
+        self.outside = False
         self._channel = channel
-        self._outside = False
         self._changed = False
         self._changed_data = False
 
     def leave_transaction(self) -> None:
         """What was done so far is about to be committed; what comes is committed at once."""
-        self._outside = True
+        self.outside = True
         self._commit()
 
     def reenter_transaction(self) -> None:
         """What comes is in a transaction again."""
-        self._outside = False
+        self.outside = False
 
     def cut_transaction(self) -> None:
         """What was done so far is about to be committed; a new transaction follows."""
@@ -56,7 +57,7 @@ class Step:
         self._changed = True
         if not _DEFINES.match(statement) and not self._changed_data:
             self._changed_data = True
-            if self._outside:
+            if self.outside:
                 self._ask("data_committed")
 
     def _commit(self) -> None:

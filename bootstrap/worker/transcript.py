@@ -39,11 +39,15 @@ class Transcript:
 
     def remark(self, text: str) -> None:
         """Add a comment."""
-        self._lines.append(f"-- {text}")
+        self.add(f"-- {text}")
+
+    def add(self, line: str) -> None:
+        """Take up one statement or comment."""
+        self._lines.append(line)
 
     def _bound(self, connection: Any, line: str) -> None:
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            self._lines.append(line)
+            self.add(line)
 
     def _statement(
         self, connection: Any, _: Any, statement: str, values: Any, _context: Any, many: bool
@@ -54,7 +58,8 @@ class Transcript:
         lines = [self._filled(statement.strip(), row) for row in (values if many else [values])]
         if connection.info.get(sqlite.CUT):
             lines = ["COMMIT;", *lines, "BEGIN;"]
-        self._lines += lines
+        for line in lines:
+            self.add(line)
 
     def _filled(self, statement: str, values: Any) -> str:
         left = iter(values or ())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap import app, catalog, errors, findings, settings
+from bootstrap.lint import rules
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -158,6 +159,17 @@ def own_settings_table() -> str:
     )
 
 
+def lint_table() -> str:
+    """Every rule of lint: where it holds, and what it finds done to others."""
+    return _table(
+        ("rule", "", "on SQLite", "what happens"),
+        (
+            (f"`{rule.name}`", rule.severity, "too" if rule.everywhere else "", rule.effect)
+            for rule in rules.ALL
+        ),
+    )
+
+
 def exit_codes_table() -> str:
     """Every exit code: its meaning and its runbook."""
     failures = (
@@ -171,6 +183,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
     "settings": settings_table,
     "findings": findings_table,
+    "lint": lint_table,
     "apps": apps_table,
     "aliases": aliases_table,
     "own settings": own_settings_table,

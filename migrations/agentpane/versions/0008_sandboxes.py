@@ -10,6 +10,9 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow add-foreign-key,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 _TIME = models.Time(zone=False)
 _NOW = models.now(zone=False)
 _FOREIGN_KEY = "projects_sandbox_config_id_sandbox_configs_id_fk"

@@ -7,6 +7,9 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 _INDEXES = (
     ("idx_agents_project_id", "agents", ["project_id"]),
     ("idx_worktrees_project_id", "worktrees", ["project_id"]),

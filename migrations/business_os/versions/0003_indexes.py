@@ -7,6 +7,9 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 INDEXES = (
     ("businesses", "user_id"),
     ("conversations", "business_id"),

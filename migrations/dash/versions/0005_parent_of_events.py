@@ -11,6 +11,9 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 
 def upgrade() -> None:
     op.create_index("idx_events_parent", "events", ["parent_event_id"])

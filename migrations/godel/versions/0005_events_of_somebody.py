@@ -12,6 +12,9 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow add-foreign-key and add-constraint,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 
 def upgrade() -> None:
     with op.batch_alter_table("events") as events:

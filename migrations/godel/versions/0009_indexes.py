@@ -8,6 +8,9 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 
 def upgrade() -> None:
     op.create_index("idx_agents_lifecycle", "agents", ["lifecycle_state"])

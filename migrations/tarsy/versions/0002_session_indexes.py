@@ -7,6 +7,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 INDEXES = {
     "ix_alert_sessions_status": ["status"],
     "ix_alert_sessions_agent_type": ["agent_type"],

@@ -10,6 +10,9 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 COLUMNS = {
     "author": sa.String(255),
     "runbook_url": sa.String(),

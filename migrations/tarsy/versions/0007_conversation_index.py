@@ -7,6 +7,9 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow create-index,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 
 def upgrade() -> None:
     # SQLite knows no such index and makes an ordinary one.

@@ -12,6 +12,9 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+# bootstrapd: allow data-with-ddl, set-not-null and add-foreign-key,
+# because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
+
 TABLE = "stage_executions"
 PARENT = "fk_stage_executions_parent"
 
