@@ -34,7 +34,7 @@ from bootstrap import (
 from bootstrap import plan as planning
 from bootstrap import seed as seeding
 from bootstrap import validate as validating
-from bootstrap.errors import DriftError, WaitTimeoutError
+from bootstrap.errors import DriftError
 
 if TYPE_CHECKING:
     from bootstrap.lint import stage as linting
@@ -202,56 +202,15 @@ def lint(
     *,
     everything: bool,
 ) -> "linting.Report":
-    """What the revisions would do to those who use the database; nothing is written.
-
-    `revision` is where to stop, or FROM:TO. A range and `everything` need no database; the pending
-    revisions need one that answers at once.
-    """
+    """What the revisions would do to those who use the database; nothing is written."""
+    from bootstrap.lint import scope
     from bootstrap.lint import stage as linting
 
-    known = planning.graph(loaded, record, stop)
-    start, colon, end = revision.rpartition(":")
-    destination = planning.resolve(known, end or "heads")
-    sight = None
-    if not colon and not everything:
-        loaded, sight = _glance(loaded, record, stop)
-    current = sight.current if sight else ()
-    if start not in ("", "base"):
-        current = (planning.resolve(known, start),)
-    elif sight and not known.forks():
-        planning.make(loaded, known, sight)
-    ends = known.heads if destination == "heads" else (destination,)
-    upto = known.ancestors(ends) - known.ancestors(current)
-    pending = tuple(each for each in known.pending(current) if each.id in upto)
-    server = sight.version if sight else ""
-    chosen = linting.Wanted(
-        known, current, destination, pending, fresh=sight is None, server=server
-    )
+    here, wanted = scope.choose(loaded, record, stop, revision, everything=everything)
     with record.stage("migrate", "linting revisions"):
-        record.event("linting", f"linting {len(pending)} of {len(known.revisions)} revisions")
-        return linting.check(loaded, record, stop, chosen)
-
-
-def _glance(
-    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event
-) -> tuple[settings.Loaded, database.Sight | None]:
-    """One look at the database, which need not be there."""
-    once = loaded
-    if "BOOTSTRAPD_WAIT_TIMEOUT_S" not in loaded.given:
-        once = dataclasses.replace(
-            loaded, settings=dataclasses.replace(loaded.settings, wait_timeout_s=0.0)
-        )
-    try:
-        with opening.database(once, record, stop, to_write=False) as opened:
-            return opened.here, opened.base.look()
-    except WaitTimeoutError as error:
-        record.event(
-            "no_database",
-            f"{loaded.target.identity} does not answer, so all revisions are linted: "
-            f"{error.message}",
-            level="warning",
-        )
-        return loaded, None
+        of = f"{len(wanted.pending)} of {len(wanted.known.revisions)} revisions"
+        record.event("linting", f"linting {of}")
+        return linting.check(here, record, stop, wanted)
 
 
 def status(
