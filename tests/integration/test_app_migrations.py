@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from bootstrap import app, engine, revisions, target
 from tests.support import apps
@@ -47,6 +48,8 @@ def test_each_step_can_be_taken_back_and_made_again(name: str, database_url: str
 def test_the_models_are_what_the_revisions_make(name: str, database_url: str) -> None:
     apps.upgrade(name, database_url)
     assert apps.differences(database_url, metadata(name)) == []
+    # As the app's own env.py configures it: it raises on any difference.
+    command.check(apps.config(name, database_url))
 
 
 @pytest.mark.parametrize("name", NAMES)

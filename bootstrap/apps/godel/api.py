@@ -107,7 +107,8 @@ class Collection:
         row = await run_in_threadpool(self.repository.create, values)
         prefix = request.url.path.rpartition("/")[0]
         location = f"{prefix}/{self.repository.table.name}/{row.id}"
-        return _answer(self._document(row), status=201, headers={"Location": location})
+        # Not 201: TECHSPEC-002, Success Criteria.
+        return _answer(self._document(row), headers={"Location": location})
 
     def _document(self, row: Any) -> dict[str, Any]:
         return {name: getattr(row, key) for name, key in self.repository.attributes.items()}
