@@ -6,9 +6,11 @@ between the revision and its note. Where the bytes are others but the meaning is
 has mended a comment: that is told once.
 """
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +34,8 @@ class Edit:
 class History:
     """The applied revisions: those that mean something else now, those that only read otherwise.
 
-    `unseen` were there before bootstrapd knew them. `notes` is all that the ledger has, by id.
+    `unseen` were there before bootstrapd knew them; of the `unread` only the bytes are known, since
+    the run that applied them was killed. `notes` is all that the ledger has, by id.
     """
 
     applied: frozenset[str]
@@ -40,6 +43,7 @@ class History:
     edited: tuple[Edit, ...] = ()
     reworded: tuple[Edit, ...] = ()
     unseen: tuple[revisions.Revision, ...] = ()
+    unread: tuple[ledger.Note, ...] = ()
 
     @property
     def unsettled(self) -> bool:
@@ -54,6 +58,7 @@ def read(base: database.Database, known: revisions.Graph, current: Iterable[str]
     edited: list[Edit] = []
     reworded: list[Edit] = []
     unseen: list[revisions.Revision] = []
+    unread: list[ledger.Note] = []
     for revision in known.pending(()):
         if revision.id not in applied:
             continue
@@ -61,6 +66,8 @@ def read(base: database.Database, known: revisions.Graph, current: Iterable[str]
         contents = _contents(revision)
         bytes_ = _bytes(contents)
         if note is not None and bytes_ == note.bytes:
+            if contents and not note.meaning:
+                unread.append(replace(note, meaning=_meaning(contents)))
             continue
         if note is None or not note.bytes:
             unseen.append(revision)
@@ -75,7 +82,9 @@ def read(base: database.Database, known: revisions.Graph, current: Iterable[str]
         )
         same = meaning and meaning == note.meaning
         (reworded if same else edited).append(Edit(revision, note, now))
-    return History(frozenset(applied), notes, tuple(edited), tuple(reworded), tuple(unseen))
+    return History(
+        frozenset(applied), notes, tuple(edited), tuple(reworded), tuple(unseen), tuple(unread)
+    )
 
 
 def check(loaded: settings.Loaded, history: History) -> None:
@@ -127,19 +136,52 @@ def keep(
             level="debug",
         )
     # Whoever brought the database here without us had come to an end, as far as one can tell.
-    seen = [replace(note(loaded, each, "seen"), settled=True) for each in history.unseen]
-    noted = [*(each.now for each in (*history.reworded, *history.edited)), *seen]
+    seen = [replace(_noted(loaded, each, "seen"), settled=True) for each in history.unseen]
+    edits = (each.now for each in (*history.reworded, *history.edited))
+    noted = [*edits, *seen, *history.unread]
     if noted:
         base.ledger.note(noted)
 
 
-def begin(
+@contextlib.contextmanager
+def remembered(
     loaded: settings.Loaded, base: database.Database, pending: Sequence[revisions.Revision]
-) -> None:
-    """Remember revisions that are about to be applied.
+) -> Iterator[None]:
+    """Remember the bytes of revisions that the block is to apply, and with its end their meaning.
 
-    Raises MigrationError for a `compatible_with` that no release could be compared with.
+    What they mean is found out while the worker works. Raises MigrationError for a
+    `compatible_with` that no release could be compared with.
     """
+    _check_comparable(loaded, pending)
+    contents = [_contents(each) for each in pending]
+    notes = [
+        _note(loaded, each, "applied", content, "")
+        for each, content in zip(pending, contents, strict=True)
+    ]
+    if notes:
+        base.ledger.note(notes)
+    read: list[ledger.Note] = []
+
+    def understand() -> None:
+        for each, content in zip(notes, contents, strict=True):
+            read.append(replace(each, meaning=_meaning(content)))
+
+    understanding = threading.Thread(target=understand, daemon=True)
+    understanding.start()
+    try:
+        yield
+    except BaseException:
+        # The failure is what matters; what is missing then is found out by the next run.
+        with contextlib.suppress(*base.errors):
+            if read and not base.lost():
+                base.ledger.note(read)
+        raise
+    understanding.join()
+    if read:
+        base.ledger.note(read)
+
+
+def _check_comparable(loaded: settings.Loaded, pending: Sequence[revisions.Revision]) -> None:
     if any(each.compatible_with for each in pending):
         from bootstrap import releases
 
@@ -151,8 +193,6 @@ def begin(
                     "version such as '1.4.0'; nothing was changed",
                     revision=each.id,
                 )
-    if pending:
-        base.ledger.note([note(loaded, each, "applied") for each in pending])
 
 
 def mark(
@@ -169,7 +209,7 @@ def mark(
     goal = known.ancestors(known.heads if revision == "heads" else [revision])
     marked = [known.revisions[id_] for id_ in sorted(goal - known.ancestors(current))]
     if marked:
-        notes = [replace(note(loaded, each, "marked"), settled=True) for each in marked]
+        notes = [replace(_noted(loaded, each, "marked"), settled=True) for each in marked]
         base.ledger.note(notes)
 
 
@@ -189,16 +229,27 @@ def settle(base: database.Database, known: revisions.Graph, current: Sequence[st
         base.ledger.settle(sorted(known.ancestors(current)))
 
 
-def note(loaded: settings.Loaded, revision: revisions.Revision, origin: str) -> ledger.Note:
+def _noted(
+    loaded: settings.Loaded, revision: revisions.Revision, origin: ledger.Origin
+) -> ledger.Note:
     """A revision's files as they are now."""
-    assert origin in ("applied", "marked", "seen")
     contents = _contents(revision)
+    return _note(loaded, revision, origin, contents, _meaning(contents))
+
+
+def _note(
+    loaded: settings.Loaded,
+    revision: revisions.Revision,
+    origin: ledger.Origin,
+    contents: Sequence[str],
+    meaning: str,
+) -> ledger.Note:
     return ledger.Note(
         revision=revision.id,
         below=(*revision.down, *revision.needs),
         bytes=_bytes(contents),
-        meaning=_meaning(contents),
-        origin=origin,  # type: ignore[arg-type]
+        meaning=meaning,
+        origin=origin,
         release=loaded.release,
         compatible_with=revision.compatible_with,
     )

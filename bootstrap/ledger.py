@@ -55,12 +55,16 @@ class Schema:
     text: str
 
 
+Origin = Literal["applied", "marked", "seen"]
+
+
 @dataclass(frozen=True)
 class Note:
     """What is remembered of one revision, written before it is applied.
 
     `below` are the revisions that it builds on or depends on. `bytes` and `meaning` are checksums
-    of its files; both are empty once it was taken back, and `meaning` where it could not be read.
+    of its files; both are empty once it was taken back, and `meaning` where it was not or could not
+    be read.
     `origin` says how it came into the database: applied, marked by hand, or seen, since it was
     there already. `release` is the one that did so, and `at` when, in ISO 8601; a None is now.
     `settled` tells that some release has since come to its end with nothing left to apply.
@@ -70,7 +74,7 @@ class Note:
     below: tuple[str, ...]
     bytes: str
     meaning: str
-    origin: Literal["applied", "marked", "seen"]
+    origin: Origin
     release: str
     at: str | None = None
     compatible_with: str | None = None

@@ -160,7 +160,7 @@ def test_tables_without_history_are_refused(
         assert error_of(ended) == (
             f"{look.identity(either_url)} holds 1 table but no record of revisions; nothing was "
             "changed. If it is another application's database, point the settings elsewhere; if "
-            "it is this one's, record where it is: alembic stamp REVISION"
+            "it is this one's, record where it is: bootstrapd adopt REV"
         )
     assert look.tables(either_url) == {"customer"}
     assert look.query(either_url, "select * from customer") == [(1,)]

@@ -250,6 +250,26 @@ def test_drift(shell: Shell, run: Run, project: NewProject, database18: str) -> 
     book.verify()
 
 
+def test_drift_when_a_revision_was_edited(
+    shell: Shell, run: Run, project: NewProject, database18: str
+) -> None:
+    shop = project()
+    env = {"DATABASE_URL": database18}
+    run("run", cwd=shop.path, env=env).expect(0)
+    file = shop.versions / "0001_step.py"
+    file.write_text(file.read_text().replace("sa.Integer", "sa.BigInteger"))
+    run("run", cwd=shop.path, env=env).expect(5)
+    book = Runbook(shell, "drift", shop.path, env)
+
+    _, status = book.diagnose()
+    assert "edited    0001 in alembic/versions/0001_step.py, applied " in status.expect(0).stdout
+
+    command = "BOOTSTRAPD_ALLOW_EDITED=REVISION bootstrapd run -- COMMAND"
+    book.mitigate(command, REVISION="0001", COMMAND="true")
+    book.verify()
+    run("run", cwd=shop.path, env=env).expect(0)
+
+
 def test_seed(shell: Shell, run: Run, project: NewProject, database18: str) -> None:
     shop = project(declare={"seeds": "shop.seeds:SEEDS"})
     seeds = shop.path / "shop" / "seeds.py"
@@ -305,11 +325,40 @@ def test_ahead(
     run("run", cwd=older, env=env).expect(8)
     book = Runbook(shell, "ahead", older, env)
 
-    status, unknown = book.diagnose()
+    status, unknown, release = book.diagnose()
+    assert '"name": "BOOTSTRAPD_RELEASE", "value": ""' in release.expect(0).stdout
     assert "state     ahead\nat        0002\nwanted    0001\nattempt   2" in status.expect(0).stdout
     assert unknown.expect(0).json()["unknown"] == ["0002"]
 
     Runbook(shell, "ahead", newer, env).mitigate(REVISION="0001")
+    book.verify()
+
+
+def test_ahead_when_nobody_has_named_the_release(
+    shell: Shell, run: Run, project: NewProject, database18: str, tmp_path: Path
+) -> None:
+    newer = project(revisions=1)
+    older = shutil.copytree(newer.path, tmp_path / "older")
+    file = newer.revision("0002")
+    file.write_text(f"{file.read_text()}\n\ncompatible_with = '1.5.0'\n")
+    env = {"DATABASE_URL": database18}
+    run("run", cwd=newer.path, env=env).expect(0)
+    run("run", cwd=older, env=env).expect(8)
+    Runbook(shell, "ahead", older, env).mitigate("BOOTSTRAPD_RELEASE=1.5.0 bootstrapd run")
+
+
+def test_ahead_when_a_stop_is_required(
+    shell: Shell, run: Run, project: NewProject, database18: str
+) -> None:
+    shop = project(revisions=1)
+    env = {"DATABASE_URL": database18}
+    run("run", cwd=shop.path, env=env).expect(0)
+    file = shop.revision("0002")
+    file.write_text(f"{file.read_text()}\n\nrequired_stop = '1.4.0'\n")
+    shop.revision("0003")
+    run("run", cwd=shop.path, env=env).expect(8)
+    book = Runbook(shell, "ahead", shop.path, env)
+    book.mitigate("BOOTSTRAPD_SKIP_STOPS=REVISION bootstrapd run", REVISION="0002")
     book.verify()
 
 

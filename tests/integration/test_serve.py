@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +123,35 @@ def test_pending_revisions_make_it_unready_until_somebody_migrates(
     assert f"bootstrapd_pending_revisions {pending}.0" in body
     run("migrate", env={"DATABASE_URL": database_url}).expect(0)
     serving.comes_to("/readyz", 200)
+
+
+def test_ahead_it_stays_ready_while_its_release_is_recent_enough(
+    start: Start, run: Run, either_url: str, project: Callable[..., Project], tmp_path: Path
+) -> None:
+    newer = project(revisions=1, models=False)
+    older = shutil.copytree(newer.path, tmp_path / "older")
+    env = {"DATABASE_URL": either_url, "BOOTSTRAPD_RELEASE": "1.3.0"}
+    serving = Serving(start, env=env, cwd=older)
+    serving.comes_to("/readyz", 200)
+    file = newer.revision("0002")
+    file.write_text(f"{file.read_text()}\n\ncompatible_with = '1.3.0'\n")
+    newest = {**env, "BOOTSTRAPD_RELEASE": "1.5.0"}
+    run("run", env=newest, cwd=newer.path).expect(0)
+    note = "the database is ahead of this release, which can run on it"
+    serving.comes_to("/readyz?verbose", 200, f"[+]migrate ok ({note})")
+    assert json.loads(serving.get("/healthz")[1])["status"] == "warn"
+
+    restarted = Serving(start, env=env, cwd=older)
+    restarted.comes_to("/readyz?verbose", 200, f"[+]migrate ok ({note})")
+    newer.revision("0003")
+    run("run", env=newest, cwd=newer.path).expect(0)
+    for each in (serving, restarted):
+        body = each.comes_to("/readyz", 503, "which this release of shop does not have")
+        assert "start release 1.5.0 or newer" in body
+    run("rollback 0001", env=newest, cwd=newer.path).expect(0)
+    for each in (serving, restarted):
+        each.comes_to("/readyz", 200)
+    assert json.loads(serving.get("/healthz")[1])["status"] == "pass"
 
 
 def test_without_migrating_itself_it_waits_for_others(
