@@ -18,7 +18,7 @@ PIP_COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-s
 # Before 3.11.3, as in Debian 12, redis needs a package that newer Pythons would leave out.
 PIN_FOR = pyproject.toml requirements/older-pythons.in
 
-.PHONY: help run test lint format bench requirements wheel clean clean-venv
+.PHONY: help run test lint format bench older requirements wheel clean clean-venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -55,13 +55,22 @@ requirements: $(VENV)/ready ## pin the newest of everything anew
 	$(PIP_COMPILE) --upgrade --output-file requirements/base.txt $(PIN_FOR)
 	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements/base.txt \
 		--output-file requirements/dev.txt $(PIN_FOR)
+	$(PIP_COMPILE) --upgrade --output-file requirements/older.txt requirements/older.in
 
 clean: ## what builds and tests left behind
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-clean-venv: ## the virtual environment
-	rm -rf $(VENV)
+clean-venv: ## the virtual environments
+	rm -rf $(VENV) .venv-older
+
+older: .venv-older/ready ## an environment with SQLAlchemy 1.4 and an old Alembic, for tests of such apps
+
+.venv-older/ready: requirements/older.txt
+	rm -rf .venv-older
+	$(PYTHON) -m venv .venv-older
+	.venv-older/bin/python -m pip install --quiet --require-hashes --requirement $<
+	touch $@
 
 $(VENV)/pinned: requirements/dev.txt
 	@test -n "$(PYTHON)" || { \

@@ -309,7 +309,8 @@ class _Builder:
             low, _ = values.ranges(column, self.checks.of(column.name))
             found = self.connection.execute(sa.select(sa.func.max(column))).scalar()
             begin = max(low, 0) if found is None else int(found) + 1
-            if column is self.table.autoincrement_column:
+            # It is public from SQLAlchemy 2 on.
+            if column is self.table._autoincrement_column:
                 begin = max(begin, 1)
                 self.plan.counted.append(column)
             return Made(lambda index: begin + number(index - first), alike=True)

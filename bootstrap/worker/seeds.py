@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,14 @@ from .step import StoppedError
 
 if TYPE_CHECKING:
     from .project import Project
+
+
+# All else works from Python 3.8 on; to make many rows fast takes what came later.
+DEMO_PYTHON = (3, 10)
+
+
+class TooOldError(Exception):
+    """The app's interpreter is older than what was asked for needs."""
 
 
 class WrongRowError(Exception):
@@ -55,6 +64,12 @@ def demo(
     reference: dict[str, int],
 ) -> dict[str, Any]:
     """Fill every table with demo rows in one transaction; counts a table."""
+    if sys.version_info < DEMO_PYTHON:
+        wanted = ".".join(map(str, DEMO_PYTHON))
+        raise TooOldError(
+            f"demo rows need Python {wanted} or newer, and {sys.executable} is "
+            f"{sys.version.partition(' ')[0]}"
+        )
     from .. import demo as filling
 
     def report(done: int, total: int, table: str) -> None:
