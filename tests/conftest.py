@@ -62,6 +62,12 @@ def _servers_run(_session_servers: Servers) -> None:
 
 
 @pytest.fixture(scope="session")
+def server15(_session_servers: Servers) -> Server | None:
+    """PostgreSQL 15 where the system has it, as Debian 12 does; None elsewhere."""
+    return _session_servers.new(15) if postgres.system_binaries(15) else None
+
+
+@pytest.fixture(scope="session")
 def server16(_session_servers: Servers) -> Server:
     """PostgreSQL 16."""
     return _session_servers.new(16)

@@ -4,6 +4,7 @@ It knows no app, no Alembic and no SQLAlchemy.
 """
 
 from bootstrap.catalog.comparison import compare
+from bootstrap.catalog.flaws import flaws
 from bootstrap.catalog.model import (
     KINDS,
     Catalog,
@@ -27,6 +28,7 @@ __all__ = [
     "compare",
     "dump",
     "fingerprint",
+    "flaws",
     "load",
     "read_postgres",
     "read_sqlite",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bootstrap.catalog import renames
 from bootstrap.catalog.model import Catalog, Difference, Kind, Object, ObjectKind
 
 _BY_OBJECT: Mapping[ObjectKind, Kind] = {
@@ -100,16 +101,21 @@ def compare(wanted: Catalog, found: Catalog) -> tuple[Difference, ...]:
     """
     if wanted.dialect != found.dialect:
         raise ValueError(f"wanted a catalog of {wanted.dialect}, found one of {found.dialect}")
-    changed = tuple(changes(wanted, found))
-    if not changed:
+    if wanted == found:
         return ()
+    renamed = renames.find(wanted, found)
+    for each in renamed:
+        found = renames.undone(found, each)
+    changed = tuple(changes(wanted, found))
     if found.dialect == "sqlite":
         from bootstrap.catalog import sqlite_fix
 
-        return sqlite_fix.differences(changed, wanted, found)
-    from bootstrap.catalog import postgres_fix
+        rest = sqlite_fix.differences(changed, wanted, found)
+    else:
+        from bootstrap.catalog import postgres_fix
 
-    return postgres_fix.differences(changed, wanted, found)
+        rest = postgres_fix.differences(changed, wanted, found)
+    return (*(each.difference for each in renamed), *rest)
 
 
 def changes(wanted: Catalog, found: Catalog) -> Iterator[Change]:
@@ -125,7 +131,7 @@ def changes(wanted: Catalog, found: Catalog) -> Iterator[Change]:
             continue
         each = one or other
         assert each is not None
-        if _covered(each, apart, one, other):
+        if _covered(each, apart, one, other) or _goes_with_its_column(one, there):
             continue
         if one is not None and other is not None:
             yield from _altered(one, other)
@@ -190,6 +196,16 @@ def _covered(
         table = each.properties.get("owned by", "").rpartition(".")[0]
         return ("table", table) in apart
     return False
+
+
+def _goes_with_its_column(
+    sequence: Object | None, there: Mapping[tuple[str, str, str], Object]
+) -> bool:
+    """Whether it is a sequence that is owned by a column that is missing."""
+    if sequence is None or sequence.kind != "sequence" or sequence.key in there:
+        return False
+    table, _, column = sequence.properties.get("owned by", "").rpartition(".")
+    return bool(table) and ("column", table, column) not in there
 
 
 def _altered(one: Object, other: Object) -> Iterator[Change]:

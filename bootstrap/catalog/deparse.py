@@ -26,6 +26,14 @@ def expression(text: str) -> str:
     return words.join(_plain_literals(_spread(words.split(text))))
 
 
+def in_order(statistics: str) -> str:
+    """CREATE STATISTICS with its columns by name; the server has them by their place."""
+    head, on, rest = statistics.partition(" ON ")
+    columns, where, table = rest.rpartition(" FROM ")
+    parts = [words.join(part) for part in _elements(words.split(columns))]
+    return head + on + ", ".join(sorted(parts)) + where + table
+
+
 def unqualified(view: str) -> str:
     """A view's text as 16 and later write it: over one relation, its columns stand alone.
 

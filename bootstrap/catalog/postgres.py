@@ -44,6 +44,8 @@ def _object(row: list[Any], before_16: bool) -> Object:
     else:
         for key in deparse.TEXTS & properties.keys():
             properties[key] = deparse.expression(properties[key])
+    if kind == "statistics":
+        properties["definition"] = deparse.in_order(properties["definition"])
     if kind == "view":
         text = properties["definition"].strip().removesuffix(";")
         properties["definition"] = deparse.unqualified(text) if before_16 else text

@@ -10,6 +10,8 @@ from bootstrap.catalog.postgres_make import Parts
 
 Fix = tuple[Sequence[str], str]
 
+# What does not let a column change its type.
+_HANGING = ("trigger", "policy", "rule")
 _WHOLE = {"smallint": 2, "integer": 4, "bigint": 8}
 _SIZED = re.compile(
     r"(?P<base>[a-z ]+?)(?:\((?P<size>\d+)(?:,(?P<scale>-?\d+))?\))?(?P<zone> w.*)?$"
@@ -172,9 +174,7 @@ class Alter:
     def _around_column(self, column: Object, statements: Sequence[str]) -> list[str]:
         """Drop what does not let a column be changed, run the statements, make it again."""
         parts = [
-            part
-            for part in self._found.of(column.table, "trigger", "policy", "rule")
-            if _mentions(part, column.name)
+            part for part in self._found.of(column.table, *_HANGING) if _mentions(part, column.name)
         ]
         middle = [
             *(postgres_make.drop(part) for part in parts),
@@ -346,6 +346,7 @@ class Alter:
             for table in tables
             for part in self._found.of(table, "constraint", "index", "trigger", "policy", "rule")
             if _mentions(part, plain)
+            or (part.kind in _HANGING and any(_mentions(part, each.name) for each in columns))
         ]
         middle = [postgres_make.drop(part) for part in parts]
         middle.append(f"ALTER TYPE {one.name} RENAME TO {replaced.rpartition('.')[2]}")
@@ -356,6 +357,8 @@ class Alter:
             default = each.properties.get("default")
             if default is not None:
                 middle.append(f"{head} DROP DEFAULT")
+                # The found one may be a value that goes away.
+                default = self._wanted_default(each, default)
             cast = f"{each.name}::text{array}::{one.name}{array}"
             middle.append(f"{head} TYPE {one.name}{array} USING {cast}")
             if default is not None:
@@ -363,6 +366,12 @@ class Alter:
         middle += [line for part in parts for line in postgres_make.simple(part)]
         middle.append(f"DROP TYPE {replaced}")
         return self.rebuilt_views(tables, middle)
+
+    def _wanted_default(self, column: Object, default: str) -> str:
+        for each in self._wanted.of(column.table, "column"):
+            if each.name == column.name:
+                return each.properties.get("default", default)
+        return default
 
     def _domain(self, one: Object, other: Object, keys: tuple[str, ...]) -> Fix:
         head = f"ALTER DOMAIN {one.name}"

@@ -31,7 +31,8 @@ scope as materialized (
 relation as materialized (
   select c.oid, c.relkind, c.relname, c.relpersistence, c.reloptions, c.relrowsecurity,
          c.relforcerowsecurity, c.relreplident, c.relispartition, c.relpartbound, c.relacl,
-         c.relowner, s.prefix || quote_ident(c.relname) as name
+         c.relowner, s.prefix || quote_ident(c.relname) as name,
+         quote_ident(s.nspname) || '.' || quote_ident(c.relname) as full_name
     from pg_catalog.pg_class c join scope s on s.oid = c.relnamespace
    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
      and not (c.relname = {name} and case when {schema}::text is null then s.is_default
@@ -52,6 +53,8 @@ words as materialized (
 )
 """
 
+# The deparsers of indexes, triggers, rules, functions and statistics write the schema of what they
+# are of, whatever the search path.
 _BRANCHES = {
     "schema": """
   select 'schema', '', quote_ident(s.nspname), 0,
@@ -141,11 +144,13 @@ _BRANCHES = {
     "index": """
   select 'index', c.name, quote_ident(x.relname), 0,
          json_strip_nulls(json_build_object(
-           'definition', pg_catalog.pg_get_indexdef(i.indexrelid, 0, true),
+           'definition', overlay(made.text placing c.name
+              from strpos(made.text, c.full_name) for length(c.full_name)),
            'comment', d.description)), null
     from relation c
     join pg_catalog.pg_index i on i.indrelid = c.oid
     join pg_catalog.pg_class x on x.oid = i.indexrelid and not x.relispartition
+    cross join lateral (select pg_catalog.pg_get_indexdef(i.indexrelid) as text) made
     left join words d
       on d.objoid = x.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
    where not exists (select from pg_catalog.pg_constraint k
@@ -172,9 +177,11 @@ _BRANCHES = {
 """,
     "rule": """
   select 'rule', c.name, quote_ident(r.rulename), 0,
-         json_build_object('definition', pg_catalog.pg_get_ruledef(r.oid, true)), null
+         json_build_object('definition', overlay(made.text placing c.name
+           from strpos(made.text, c.full_name) for length(c.full_name))), null
     from relation c
     join pg_catalog.pg_rewrite r on r.ev_class = c.oid and r.rulename <> '_RETURN'
+    cross join lateral (select pg_catalog.pg_get_ruledef(r.oid) as text) made
 """,
     "sequence": """
   select 'sequence', '', c.name, 0,
@@ -198,7 +205,6 @@ _BRANCHES = {
                       where p.classid = 'pg_class'::regclass and p.objid = c.oid
                         and p.deptype = 'i')
 """,
-    # pg_get_functiondef writes the schema of the function itself, whatever the search path.
     "function": """
   select 'function', '',
          s.prefix || quote_ident(p.proname)
@@ -245,13 +251,15 @@ _BRANCHES = {
     "trigger": """
   select 'trigger', c.name, quote_ident(t.tgname), 0,
          json_strip_nulls(json_build_object(
-           'definition', pg_catalog.pg_get_triggerdef(t.oid, true),
+           'definition', overlay(made.text placing c.name
+              from strpos(made.text, c.full_name) for length(c.full_name)),
            'enabled', case t.tgenabled when 'D' then 'no' when 'R' then 'on a replica'
              when 'A' then 'always' end,
            'comment', d.description)), null
     from relation c
     join pg_catalog.pg_trigger t
       on t.tgrelid = c.oid and not t.tgisinternal and t.tgparentid = 0
+    cross join lateral (select pg_catalog.pg_get_triggerdef(t.oid) as text) made
     left join words d
       on d.objoid = t.oid and d.classoid = 'pg_trigger'::regclass
 """,

@@ -8,10 +8,12 @@ from urllib.parse import quote
 
 from bootstrap.catalog import sqlite_table, sqlite_words, words
 from bootstrap.catalog.model import Catalog, Object, catalog
+from bootstrap.catalog.words import Word
 
 # bootstrapd's own, by which it knows the database again.
 _PIN = "bootstrapd_pin"
 
+_KINDS = frozenset(("TABLE", "INDEX", "VIEW", "TRIGGER"))
 _STATEMENTS = (
     "select type, name, tbl_name, sql from sqlite_schema where sql is not null"
     " and name not like 'sqlite!_%' escape '!'"
@@ -70,19 +72,30 @@ def _objects(
     if kind == "table" and not _is_virtual(sql):
         yield from sqlite_table.objects(shown, sql, known)
     elif kind == "table":
-        properties = {"kind": "virtual", "definition": _tidy(sql, known)}
+        properties = {"kind": "virtual", "definition": sqlite_words.tidy(_named(sql, shown), known)}
         yield Object("table", "", shown, properties)
     elif kind == "index":
-        yield Object("index", on, shown, {"definition": _tidy(sql, known)})
-    elif kind == "view":
-        yield Object("view", "", shown, {"definition": _laid_out(sql, known)})
-    elif kind == "trigger":
-        yield Object("trigger", on, shown, {"definition": _laid_out(sql, known)})
+        text = sqlite_words.tidy(_named(sql, shown), known)
+        yield Object("index", on, shown, {"definition": text})
+    else:
+        text = sqlite_words.laid_out(_named(sql, shown), known)
+        yield Object(
+            "view" if kind == "view" else "trigger",
+            "" if kind == "view" else on,
+            shown,
+            {"definition": text},
+        )
 
 
-def _tidy(sql: str, known: Collection[str]) -> str:
-    return sqlite_words.tidy(words.split(sql), known)
-
-
-def _laid_out(sql: str, known: Collection[str]) -> str:
-    return sqlite_words.laid_out(words.split(sql), known)
+def _named(sql: str, shown: str) -> list[Word]:
+    """The words of a statement, in which the object bears its name as SQL wants it."""
+    found = words.split(sql)
+    place = next(
+        (place for place, word in enumerate(found[:4]) if word.upper in _KINDS), len(found)
+    )
+    if place + 1 < len(found):
+        found[place : place + 2] = [
+            found[place]._replace(text=found[place].upper),
+            Word("string", shown, " "),
+        ]
+    return found

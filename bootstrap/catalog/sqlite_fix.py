@@ -42,7 +42,7 @@ def differences(
             fix, note = fixes[_table_of(change)]
             lossy = bool(fix) and any(_loses_data(each) for each in rebuilt[_table_of(change)])
         else:
-            fix, note, lossy = _fix(change, ours)
+            fix, note, lossy = _fix(change, ours, theirs)
         made.append(
             Difference(
                 kind=change.kind,
@@ -98,7 +98,7 @@ def _rank(change: Change) -> tuple[int, str, str]:
     return place, change.object.table, change.object.name
 
 
-def _fix(change: Change, ours: _Tables) -> tuple[tuple[str, ...], str, bool]:
+def _fix(change: Change, ours: _Tables, theirs: _Tables) -> tuple[tuple[str, ...], str, bool]:
     """The fix of an object that is not within a table, its note, and whether data are lost."""
     each = change.object
     if change.is_extra:
@@ -114,7 +114,9 @@ def _fix(change: Change, ours: _Tables) -> tuple[tuple[str, ...], str, bool]:
     if not change.is_missing:
         fix.insert(0, f"DROP {each.kind.upper()} {each.name}")
     if each.kind == "view":
-        fix += [part.definition for part in ours.of(each.name, "trigger")]
+        # Those that are different are changes of their own.
+        kept = ours if change.is_missing else theirs
+        fix += [part.definition for part in kept.of(each.name, "trigger")]
     return tuple(fix), "", False
 
 
@@ -180,7 +182,18 @@ def _fix_table(
         return tuple(
             f"ALTER TABLE {table} ADD COLUMN {_column(change.object)}" for change in group
         ), ""
-    return tuple(_made_anew(table, ours, theirs)), ""
+    note = ", ".join(
+        f"column {change.object.name} has no default"
+        for change in group
+        if change.kind == "missing-column" and _must_be_given(change.object)
+    )
+    fails = f"fails if the table has rows: {note}" if note else ""
+    return tuple(_made_anew(table, ours, theirs)), fails
+
+
+def _must_be_given(column: Object) -> bool:
+    own = column.properties
+    return "not null" in own and not own.keys() & {"default", "generated"}
 
 
 def _can_be_added(change: Change) -> bool:

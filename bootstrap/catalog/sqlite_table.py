@@ -244,7 +244,7 @@ def _never_null(
         if not each.definition.startswith("PRIMARY KEY ("):
             continue
         keys = each.definition[len("PRIMARY KEY (") :].partition(")")[0].split(", ")
-        keys = [key.removesuffix(" AUTOINCREMENT") for key in keys]
+        keys = [key.removesuffix(" AUTOINCREMENT").removesuffix(" DESC") for key in keys]
         for key in keys:
             column = columns.get(key)
             if column is None:

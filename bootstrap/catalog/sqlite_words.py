@@ -23,13 +23,16 @@ _ALL = """
     SAVEPOINT SELECT SET TABLE TEMP TEMPORARY THEN TIES TO TRANSACTION TRIGGER UNBOUNDED UNION
     UNIQUE UPDATE USING VACUUM VALUES VIEW VIRTUAL WHEN WHERE WINDOW WITH WITHOUT"""
 KEYWORDS = frozenset(_ALL.split())
-# Keywords that are names of functions too, or of columns in real schemas; SQLite takes them for
-# names wherever it can, so they are written as they were.
+# SQLite takes these for names wherever it can, so they are written as they were: %fallback in
+# https://www.sqlite.org/src/file/src/parse.y
 _ALSO = """
-    ABORT ACTION AFTER ALWAYS ANALYZE BEFORE CONFLICT CURRENT DATABASE DESC EACH EXCLUDE
-    EXCLUSIVE EXPLAIN FAIL FILTER FIRST FOLLOWING FULL GENERATED GLOB GROUPS IF IGNORE KEY LAST LIKE
-    MATCH NO OF OFFSET OTHERS OVER PARTITION PLAN PRAGMA QUERY RANGE RELEASE RENAME REPLACE RESTRICT
-    ROW ROWS TEMP TIES TRIGGER VIEW VIRTUAL WINDOW"""
+    ABORT ACTION AFTER ALWAYS ANALYZE ASC ATTACH BEFORE BEGIN BY CASCADE CAST COLUMN CONFLICT
+    CURRENT CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP DATABASE DEFERRED DESC DETACH DO EACH END
+    EXCLUDE EXCLUSIVE EXPLAIN FAIL FILTER FIRST FOLLOWING FOR GENERATED GLOB GROUPS IF IGNORE
+    IMMEDIATE INITIALLY INSTEAD KEY LAST LIKE MATCH MATERIALIZED NO NULLS OF OFFSET OTHERS OVER
+    PARTITION PLAN PRAGMA PRECEDING QUERY RAISE RANGE RECURSIVE REGEXP REINDEX RELEASE RENAME
+    REPLACE RESTRICT ROLLBACK ROW ROWS SAVEPOINT TEMP TIES TRIGGER UNBOUNDED VACUUM VIEW VIRTUAL
+    WINDOW WITH WITHOUT"""
 _ALSO_NAMES = frozenset(_ALSO.split())
 _CALLS = frozenset(("CAST", "RAISE", "REPLACE", "GLOB", "LIKE", "IF"))
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -69,18 +72,21 @@ def laid_out(words: Sequence[Word], known: Collection[str]) -> str:
     """A view or trigger with one line for each clause and statement."""
     lines = [""]
     last, depth, body = "", 0, False
+    is_view = "BEGIN" not in {word.upper for word in words}
     for place, word in enumerate(words):
         shown = _shown(word, known)
         key = word.upper
         end = place == len(words) - 1
         starts = (
             (body and last in ("BEGIN", ";") and key in _STATEMENTS)
-            or (key in _BREAKS and last not in _JOINS and (body or "BEGIN" not in _keys(words)))
+            or (key in _BREAKS and last not in _JOINS | {"DELETE"} and (body or is_view))
+            or (last == "," and is_view and not depth)
             or (key == "BEGIN" and not body)
             or (key == "END" and end and body)
         )
         if starts and lines[-1].strip() and not (key in _BREAKS and last == "("):
-            lines.append("  " * (depth + (body and key != "END")))
+            inner = depth + 2 if depth else 2 * (last == ",")
+            lines.append("  " * (inner + (body and key != "END")))
             last = ""
         body = body or key == "BEGIN"
         depth += (shown == "(") - (shown == ")")
@@ -89,10 +95,6 @@ def laid_out(words: Sequence[Word], known: Collection[str]) -> str:
         lines[-1] += shown
         last = shown
     return "\n".join(lines)
-
-
-def _keys(words: Sequence[Word]) -> frozenset[str]:
-    return frozenset(word.upper for word in words)
 
 
 def _shown(word: Word, known: Collection[str]) -> str:

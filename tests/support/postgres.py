@@ -224,15 +224,28 @@ class Servers:
         """Stop every server that was made here."""
         self._stack.close()
 
-    def _make(self, major: int, password: str | None = None) -> Server:
+    def _binaries(self, major: int) -> Path:
+        if major not in _FOLDERS:
+            installed = system_binaries(major)
+            assert installed is not None
+            return installed
         if self._wheel is None:
             self._wheel = self._stack.enter_context(_readable_wheel())
-        binaries = self._wheel / _FOLDERS[major] / "bin"
+        return self._wheel / _FOLDERS[major] / "bin"
+
+    def _make(self, major: int, password: str | None = None) -> Server:
+        binaries = self._binaries(major)
         home = self._stack.enter_context(processes.folder(f"pg{major}"))
         server = Server(major, binaries, home, password or secrets.token_hex(8))
         self._stack.callback(server.stop, "immediate")
         self._made.append(server)
         return server
+
+
+def system_binaries(major: int) -> Path | None:
+    """Where Debian's package has put the programs of this major version, if it is installed."""
+    folder = Path(f"/usr/lib/postgresql/{major}/bin")
+    return folder if (folder / "postgres").is_file() else None
 
 
 @contextmanager
