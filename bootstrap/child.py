@@ -23,13 +23,15 @@ KEPT_LINES = 20
 POLL_S = 0.1
 DISCONNECT_S = 1.0
 # Events that the worker sends before it does something that cannot be undone: it waits for a reply.
-ASKING = frozenset({"autocommit", "data_committed"})
+ASKING = frozenset({"autocommit", "data_committed", "observed"})
 
 TELL_EVERY_S = 5.0
 _LOADING = "loading app {} (env.py and what it imports)"
 
 # Called for each event, and with None when the worker has been silent for a moment.
 OnEvent = Callable[[Mapping[str, Any] | None], None]
+# Called for each event before that; while there is one, the worker tells what revisions lock.
+Observer = Callable[[Mapping[str, Any]], None]
 
 
 class WorkerError(Exception):
@@ -71,8 +73,10 @@ class Worker:
         stop: threading.Event,
         base: database.Database | None = None,
         reads: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self._loaded = loaded
+        self._observer = observer
         self._record = record
         self._base = base
         self._stop = stop
@@ -124,6 +128,7 @@ class Worker:
             "session": postgres.session(loaded.settings, run, under_lock=base is not None),
             "version_table": database.version_table(loaded.app),
             "witness": base.witness() if base else None,
+            "observed": observer is not None,
         }
 
     def __enter__(self) -> "Worker":
@@ -180,6 +185,8 @@ class Worker:
             else:
                 doing = _doing(message)
                 self._heard_s = self._told_s = time.monotonic()
+                if self._observer is not None:
+                    self._observer(message)
                 if on_event is not None:
                     self._hand_on(on_event, message)
                 if message["event"] in ASKING:

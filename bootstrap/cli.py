@@ -56,6 +56,8 @@ def _metavar(flag: str) -> str:
         "--python": "FILE",
         "--state-dir": "DIR",
         "--backup": "DIR",
+        "--max-lock": "MODE",
+        "--max-seconds": "S",
         "--app": "NAME",
     }
     if flag == "--log-format":
@@ -309,6 +311,30 @@ def plan(call: Call, revision: str) -> Document:
     found = work(call, "plan", revision)
     if not call.as_json:
         click.echo(redact.text(found["sql"]), nl=False)
+    return found
+
+
+@command(
+    "BOOTSTRAPD_DIRECT_URL",
+    "BOOTSTRAPD_BACKUP_DIR",
+    "BOOTSTRAPD_REHEARSE_MAX_LOCK",
+    "BOOTSTRAPD_REHEARSE_MAX_S",
+    "BOOTSTRAPD_REHEARSE_REFUSE_REWRITES",
+)
+@click.argument("revision", metavar="[REV]", default="heads")
+@click.option("--fresh", is_flag=True, help="on a copy of the database as it is now, not a backup")
+@verb
+def rehearse(call: Call, revision: str, fresh: bool) -> Document:
+    """Run what is pending on a restored backup: the time, locks and rewrites of each revision.
+
+    The backup is the newest in the folder of --backup, or the file that it names. The live database
+    is only read. Exit 4 for a revision that fails or breaks the limits.
+    """
+    found = work(call, "rehearse", revision, fresh=fresh)
+    found = dict(found)
+    shown = found.pop("shown")
+    if not call.as_json:
+        click.echo(shown)
     return found
 
 

@@ -60,6 +60,7 @@ class Stage:
         record: journal.Journal,
         stop: threading.Event,
         run: str,
+        command: str = "bootstrapd migrate",
     ) -> None:
         self._loaded = loaded
         self._base = base
@@ -68,6 +69,7 @@ class Stage:
         self._stop = stop
         self._attempts = attempts.Attempts(base, record, run, loaded.release)
         self._run = run
+        self._command = command
         self._half_done = halfdone.HalfDone(base, known, loaded.settings, record, self._pause)
         self._began_s = 0.0
         self._told_s = 0.0
@@ -91,7 +93,7 @@ class Stage:
             raise left
         if wanted.pending:
             self._back_up()
-        failing = self._failing("bootstrapd migrate")
+        failing = self._failing(self._command)
         with history.remembered(self._loaded, self._base, wanted.pending):
             if self._loaded.app.initialise or self._loaded.app.migrate:
                 return self._by_own_commands(worker, failing, wanted, destination)

@@ -12,6 +12,17 @@ STORAGES = ("sqlite", "postgres", "auto")
 _STORAGE_SYNONYMS = {"postgresql": "postgres", "sqlite3": "sqlite"}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _ADDRESS = r"(?P<host>[^\s:\[\]/]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})"
+# PostgreSQL's modes of table locks, from the weakest to the strongest.
+LOCK_MODES = (
+    "AccessShareLock",
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
 PARTS = ("host", "port", "db", "user", "password")
 
 
@@ -58,6 +69,13 @@ def _choice(*values: str) -> Callable[[str], str]:
     return read
 
 
+def _lock_mode(value: str) -> str:
+    for mode in LOCK_MODES:
+        if value.lower().replace(" ", "").removesuffix("lock") == mode.lower().removesuffix("lock"):
+            return mode
+    raise ValueError
+
+
 def _ssl(value: str) -> str:
     """true, false or one of libpq's modes"""
     if value.lower() in _SSL_MODES:
@@ -74,6 +92,7 @@ def _rules(value: str) -> str:
 
 
 _text.__doc__ = "text"
+_lock_mode.__doc__ = f"one of {', '.join(LOCK_MODES)}"
 _number.__doc__ = "a number of 0 or more"
 _count.__doc__ = "a whole number of 0 or more"
 _switch.__doc__ = "true or false"
@@ -329,6 +348,28 @@ class Settings:
         _choice("off", "warn", "demand"),
     )
 
+    rehearse_max_lock: str | None = setting(
+        "BOOTSTRAPD_REHEARSE_MAX_LOCK",
+        None,
+        "rehearse: the strongest lock that a revision may take on a table that is there, from "
+        "AccessShareLock to AccessExclusiveLock",
+        _lock_mode,
+        flag="--max-lock",
+    )
+    rehearse_max_s: float | None = setting(
+        "BOOTSTRAPD_REHEARSE_MAX_S",
+        None,
+        "rehearse: how long a revision may take",
+        _number,
+        flag="--max-seconds",
+    )
+    rehearse_refuse_rewrites: bool = setting(
+        "BOOTSTRAPD_REHEARSE_REFUSE_REWRITES",
+        False,
+        "rehearse: no revision may rewrite a table that is there",
+        _switch,
+        flag="--refuse-rewrites",
+    )
     scratch_url: str | None = setting(
         "BOOTSTRAPD_SCRATCH_URL",
         None,

@@ -35,14 +35,14 @@ def database(
     Raises RefusedError where none can be made, with what to do about it.
     """
     if (dialect or loaded.target.dialect) == "sqlite":
-        with _folder() as home:
+        with folder() as home:
             made = targets.sqlite(str(home / "scratch.db"))
             yield replace(made, identity="a scratch file", driver=_driver(loaded, "sqlite"))
         return
     with contextlib.ExitStack() as stack:
         maker = _maker(loaded)
         if maker is None:
-            home = stack.enter_context(_folder())
+            home = stack.enter_context(folder())
             record.event("scratch_server", "starting a server for the scratch database")
             params = stack.enter_context(embedded.server(home))
             maker = targets.Target("postgresql", "a server of its own", params=params)
@@ -183,7 +183,7 @@ def _quoted(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """A folder that is gone at the end; its maker lives while the file `alive` in it is locked."""
     _clear_folders()
     home = Path(tempfile.mkdtemp(prefix=_folder_prefix()))

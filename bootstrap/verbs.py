@@ -291,6 +291,26 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         return {**wanted.document(), "validated": validating.document(found)}
 
 
+def rehearse(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    revision: str,
+    *,
+    fresh: bool,
+) -> Document:
+    """What is pending, run on a restored backup; the live database is only read."""
+    from bootstrap import rehearse as rehearsing
+
+    with _place(loaded, record, stop, to_write=False) as place:
+        destination = planning.resolve(place.known, revision)
+        with record.stage("migrate", f"rehearsing what is pending of {loaded.app.name}"):
+            report = rehearsing.rehearse(
+                place.opened, place.known, record, stop, destination, fresh=fresh
+            )
+    return {"rehearsal": report.document(), "shown": report.shown(place.known)}
+
+
 def parity(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Document:
     """What the revisions make on SQLite and on PostgreSQL, compared; the target is left alone."""
     from bootstrap import parity as comparing

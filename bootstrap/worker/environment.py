@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
 
-from . import guard
+from . import guard, observe
 
 if TYPE_CHECKING:
     from .project import Project
@@ -28,6 +28,8 @@ def prepare(project: Project) -> None:
         if connection is not None:
             guard.check_database(project, connection)
         guard.check_version_table(project, connection, given)
+        if project.observed:
+            given["on_version_apply"] = observe.callbacks(project, given.get("on_version_apply"))
         plain(environment, connection=connection, **given)
         _announce_autocommit(project, environment.get_context())
 
@@ -84,6 +86,8 @@ def _announce_autocommit(project: Project, context: Any) -> None:
                 "autocommit_block() cannot work inside the transaction that env.py has begun; let "
                 "env.py use engine.connect() in place of engine.begin()"
             )
+        if project.observed:
+            observe.tell(project, context.connection, outside=True)
         project.step.leave_transaction()
         with plain():
             yield

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import environment, sqlite
+from . import environment, observe, sqlite
 from .step import Step, StoppedError
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def _migrate(
             project.channel.send(
                 event="revision_started", revision=project.step.revision, total=total
             )
-            if project.postgres and _commits_by_itself(context):
+            by_itself = project.postgres and _commits_by_itself(context)
+            if project.observed:
+                observe.tell(project, context.connection, outside=by_itself)
+            if by_itself:
                 project.step.leave_transaction()
             # The transaction of this step ends before the generator is asked for the next one.
             yield step

@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
-from . import connections, environment, url
+from . import connections, environment, observe, url
 from .step import Step
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Project:
         # The first statement that defined something before any revision was under way.
         self.early: str | None = None
         self.began = False
+        self.observed = bool(request["observed"])
         self.config = _config(request["alembic"])
         self._go_home()
         self.script = ScriptDirectory.from_config(self.config)
@@ -49,6 +50,8 @@ class Project:
         # After all else: what the project's own settings put on the path comes first.
         sys.path += [root for root in request["roots"] if root not in sys.path]
         connections.prepare(self)
+        if self.observed:
+            observe.prepare(self)
         environment.prepare(self)
 
     def set_url(self) -> None:

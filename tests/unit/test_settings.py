@@ -101,6 +101,9 @@ def test_flag_beats_environment_beats_file_beats_default(load: Load) -> None:
 
 SAMPLES: Mapping[str, tuple[str, object]] = {
     "BOOTSTRAPD_BACKUP_DIR": ("backups", "backups"),
+    "BOOTSTRAPD_REHEARSE_MAX_LOCK": ("share row exclusive", "ShareRowExclusiveLock"),
+    "BOOTSTRAPD_REHEARSE_MAX_S": ("1.5", 1.5),
+    "BOOTSTRAPD_REHEARSE_REFUSE_REWRITES": ("true", True),
     "DATABASE_URL": ("postgresql://db/x", "postgresql://db/x"),
     "BOOTSTRAPD_DIRECT_URL": ("postgresql://db/y", "postgresql://db/y"),
     "REDIS_URL": ("redis://cache", "redis://cache"),
