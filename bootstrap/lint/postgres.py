@@ -1,13 +1,14 @@
 """What statements do to the users of a PostgreSQL database: squawk's findings in our words."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bootstrap.lint import rules, tables
 from bootstrap.lint.finding import Finding, Revision
 from bootstrap.lint.proven import Proven
 from bootstrap.lint.squawk import SYNTAX, Complaint
-from bootstrap.lint.statements import Statement, name
+from bootstrap.lint.statements import Statement, name, split
 
 _UNBOUND = re.compile(r"(?:CHARACTER VARYING|VARCHAR|TEXT)", re.IGNORECASE)
 _LIMITED = re.compile(r"(\w[\w ]*?)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)(.*)", re.IGNORECASE)
@@ -113,20 +114,31 @@ def _made_again(seen: Revision, statement: Statement) -> bool:
 
 def _widens(seen: Revision, statement: Statement) -> bool:
     """Whether Alembic was told the old type, and the new one only takes more."""
-    words = statement.tokens
-    table = name(words, 2)
-    for change in seen.changes:
-        if change["kind"] != "change-type" or not change["old"]:
-            continue
-        named = (change["schema"] or "public", change["table"])
-        plain = tuple(_plain(part) for part in named)
-        if plain == table and _plain(change["column"]) in words:
-            return _takes_more(change["old"], change["new"] or "") and not statement.has("using")
-    return False
+    return any(
+        _takes_more(change["old"], change["new"])
+        for change in seen.changes
+        if change["kind"] == "change-type"
+        and change["old"]
+        and change["new"]
+        and _alters(statement, change)
+    )
 
 
-def _plain(word: str) -> str:
-    return word if re.fullmatch(r"[a-z_][a-z0-9_$]*", word) else f'"{word}"'
+def _alters(statement: Statement, change: Mapping[str, Any]) -> bool:
+    """Whether the statement is this change and nothing but it."""
+    schema, table, column = (
+        '"' + part.replace('"', '""') + '"'
+        for part in (change["schema"] or "public", change["table"], change["column"])
+    )
+    wanted = f"ALTER TABLE {schema}.{table} ALTER COLUMN {column} TYPE {change['new']}"
+    ((_, _, words),) = split(wanted)
+    return _without_schema(words) == _without_schema(statement.tokens)
+
+
+def _without_schema(words: tuple[str, ...]) -> tuple[str, ...]:
+    """ALTER TABLE with the table's name alone where the schema is the default one."""
+    default = words[2:4] == ("public", ".")
+    return (*words[:2], *words[4:]) if default else words
 
 
 def _takes_more(old: str, new: str) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 import threading
 
 from bootstrap import database, journal, opening, plan, revisions, settings
-from bootstrap.errors import WaitTimeoutError
+from bootstrap.errors import SettingsError, WaitTimeoutError
 from bootstrap.lint.stage import Wanted
 
 
@@ -33,7 +33,13 @@ def choose(
         first = plan.resolve(known, start)
         current = known.heads if first == "heads" else (first,)
     ends = known.heads if destination == "heads" else (destination,)
-    between = known.ancestors(ends) - known.ancestors(current)
+    below = known.ancestors(ends)
+    if colon and not below.issuperset(current):
+        raise SettingsError(
+            f"wanted FROM:TO, where TO builds on FROM; found {revision!r}, and "
+            f"{plan.listed(ends)} does not build on {plan.listed(current)}"
+        )
+    between = below - known.ancestors(current)
     pending = tuple(each for each in known.pending(current) if each.id in between)
     server = sight.version if sight else ""
     fresh = sight is None

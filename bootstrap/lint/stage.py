@@ -1,12 +1,15 @@
 """Lint: each revision rendered by itself, looked at, and its consents taken into account."""
 
+import itertools
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bootstrap import child, journal, plan, revisions, settings
 from bootstrap.errors import MigrationError
+from bootstrap.journal import Progress
 from bootstrap.lint import checks, finding, postgres, rules, sqlite, squawk
 from bootstrap.lint.finding import Allowed, Finding, Revision
 from bootstrap.lint.proven import Proven
@@ -69,7 +72,7 @@ def check(
     on_postgres = loaded.target.is_postgres
     command = squawk.find() if on_postgres else ""
     config = squawk.config(loaded.app.project) if on_postgres else squawk.Config()
-    seen, failure = _seen(loaded, record, stop, wanted)
+    seen, failure = _seen(loaded, record, stop, wanted) if wanted.pending else ([], None)
     findings: list[Finding] = []
     if failure is not None:
         findings.append(_project("not-checked", f"env.py cannot render revisions: {failure}"))
@@ -160,10 +163,18 @@ def count(found: Collection[object], noun: str) -> str:
 def _seen(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, wanted: Wanted
 ) -> tuple[list[Revision], str | None]:
-    with child.Worker(loaded, record, run="lint", stop=stop) as worker:
+    total, began_s = len(wanted.pending), time.monotonic()
+    done = itertools.count()
+
+    def tell(event: Mapping[str, Any] | None) -> None:
+        if event is not None and event["event"] == "inspecting":
+            record.set(progress=Progress("revisions", min(next(done), total), total, began_s))
+
+    with child.Worker(loaded, record, run="lint", stop=stop, reads=True) as worker:
         try:
             answer = worker.call(
                 "inspect",
+                tell,
                 current=list(wanted.current),
                 revision=wanted.destination,
                 fresh=wanted.fresh,

@@ -35,11 +35,10 @@ def on_new_ones(statements: Sequence[Statement]) -> tuple[bool, ...]:
 
 def defines(statement: Statement) -> bool:
     """Whether the statement locks a table that was there before against its writers."""
-    if statement.outside or statement.has("concurrently"):
-        return False
-    if any(statement.starts(*words) for words in _DEFINING):
-        return True
-    return statement.starts("create") and bool({"index", "trigger"} & set(statement.tokens[:4]))
+    defining = any(statement.starts(*words) for words in _DEFINING) or (
+        statement.starts("create") and bool({"index", "trigger"} & set(statement.tokens[:4]))
+    )
+    return defining and not statement.outside and not statement.has("concurrently")
 
 
 def changes_many(statement: Statement, on_new_one: bool) -> bool:

@@ -259,6 +259,22 @@ def test_what_is_pending_with_a_database_and_all_without(
     assert "127.0.0.1:1/shop does not answer, so all revisions are linted: " in nowhere.stderr
 
 
+def test_a_range_goes_up(shop: Project, run: Run) -> None:
+    write(shop, {"0001": BASE, "0002": DROPS})
+    assert (
+        run("lint 0002:0001", env=NOWHERE, cwd=shop.path)
+        .expect(2)
+        .stderr.endswith(
+            "wanted FROM:TO, where TO builds on FROM; found '0002:0001', and 0001 does not build on "
+            "0002 (runbook: settings)\n"
+        )
+    )
+    result = run("lint heads:", env=NOWHERE, cwd=shop.path).expect(0)
+    assert result.stdout == ("0 revisions linted for PostgreSQL: 0 errors, 0 warnings, 0 allowed\n")
+    rules, _ = linted(run("lint base:0001 --json", env=NOWHERE, cwd=shop.path).expect(0))
+    assert rules == {"0001": set()}
+
+
 def test_nothing_is_pending(database18: str, shop: Project, run: Run) -> None:
     env = {"DATABASE_URL": database18}
     write(shop, {"0001": BASE})

@@ -131,6 +131,15 @@ FAULTS = {
             '"orders", "amount", existing_type=sa.Numeric(8, 2), type_=sa.Numeric(9, 2))',
         ),
     ),
+    "change-type, beside one that widens": Fault(
+        "change-type",
+        'op.alter_column("orders", "note", existing_type=sa.String(50), type_=sa.String(80))\n'
+        'op.execute("ALTER TABLE orders ALTER COLUMN note TYPE varchar(5)")',
+        (
+            _new("Odd") + 'op.alter_column("Odd", "a", type_=sa.String(20))',
+            'op.alter_column("Odd", "a", existing_type=sa.String(20), type_=sa.String())',
+        ),
+    ),
     "change-type, from what was not said": Fault(
         "change-type",
         'op.alter_column("orders", "note", type_=sa.String(80))',
