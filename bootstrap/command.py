@@ -42,13 +42,15 @@ class Ended:
 def run(
     loaded: settings.Loaded,
     words: Sequence[str],
-    base: database.Database,
+    base: database.Database | None,
     record: journal.Journal,
     stop: threading.Event,
     *,
     run: str,
 ) -> Ended:
     """Run it to its end, or end it: at the deadline, when the lock is lost, when asked to.
+
+    Without a `base`, as on a scratch database, there is no lock.
 
     Raises SettingsError where it cannot be started, child.LockLostError, and Terminated.
     """
@@ -65,7 +67,7 @@ class _Running:
         self,
         loaded: settings.Loaded,
         words: Sequence[str],
-        base: database.Database,
+        base: database.Database | None,
         record: journal.Journal,
         run: str,
     ) -> None:
@@ -84,7 +86,7 @@ class _Running:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 # Should this process be killed, the lock is held until the command is gone too.
-                pass_fds=base.shared_descriptors(),
+                pass_fds=base.shared_descriptors() if base else (),
                 cwd=loaded.app.home,
                 env=environ,
                 text=True,
@@ -103,7 +105,7 @@ class _Running:
     def watch(self, stop: threading.Event) -> Ended:
         limit_s = self._limits.command_timeout_s
         while self._process.poll() is None:
-            if self._base.lost():
+            if self._base is not None and self._base.lost():
                 self.kill()
                 raise child.LockLostError
             if stop.wait(child.POLL_S):

@@ -175,6 +175,10 @@ def replay(
         here = replace(loaded, target=place, direct=None, fallback=None)
         with child.Worker(here, record, run="replay", stop=stop) as worker:
             try:
+                if here.app.initialise:
+                    from bootstrap import own
+
+                    own.replay_base(here, known, worker, record, stop, goal)
                 worker.call("upgrade", revision=revision, total=total)
             except child.WorkerError as error:
                 raise MigrationError(

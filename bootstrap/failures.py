@@ -100,6 +100,12 @@ class Failures:
                 "migrated. Let it take sqlalchemy.url from the configuration, or name the variable "
                 f"that it reads: aliases.DATABASE_URL in {self.app.declared_in}"
             )
+        if failure["message"] == "there is no 'connection'" and not self.app.connection:
+            return SettingsError(
+                f"env.py of app {self.app.name} takes what it works on from "
+                "config.attributes['connection']; nothing was migrated. Say what it wants there: "
+                f'connection = "connection", "engine" or "autocommit" in {self.app.declared_in}'
+            )
         if failure["kind"] == "OtherVersionTableError":
             return SettingsError(
                 f"env.py of app {self.app.name} keeps its version in {found!r}, but "

@@ -178,6 +178,36 @@ class Own:
         )
 
 
+def replay_base(
+    loaded: settings.Loaded,
+    known: revisions.Graph,
+    worker: child.Worker,
+    record: journal.Journal,
+    stop: threading.Event,
+    goal: Sequence[str],
+) -> None:
+    """Let the app make its base on a scratch database, as it would on an empty one.
+
+    Raises MigrationError where it cannot, or where `goal` is below the base.
+    """
+    app = loaded.app
+    at = plan.resolve(known, app.initialised_at) if app.initialised_at else None
+    made = known.heads if at == "heads" else (at,) if at else ()
+    if not set(made) <= known.ancestors(goal):
+        raise MigrationError(
+            f"app {app.name} makes its base at {plan.listed(made)} itself, so what it was at "
+            f"{plan.listed(goal)} cannot be replayed"
+        )
+    ended = command.run(loaded, app.initialise, None, record, stop, run="replay")
+    if ended.fault:
+        raise MigrationError(
+            f"{ended.shown} {ended.fault} on {loaded.target.identity}{ended.tail}",
+            output=list(ended.output),
+        )
+    if at:
+        worker.call("stamp", revision=at, total=1)
+
+
 def check_destination(words: Sequence[str], destination: str, declared_in: str) -> None:
     """Raise SettingsError where an app's command cannot go to this revision."""
     if destination != "heads" and not any(REVISION in word for word in words):

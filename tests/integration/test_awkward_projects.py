@@ -227,3 +227,16 @@ def test_a_long_import_is_told_and_a_signal_ends_it(
     running.signal(signal.SIGTERM)
     assert running.wait().exit_code == 128 + signal.SIGTERM
     assert look.tables(either_url) == set()
+
+
+def test_an_env_py_that_misses_its_connection_is_told_how_to_get_it(shop: MakeShop) -> None:
+    made = shop("given_engine")
+    toml = made.path / "bootstrapd.toml"
+    toml.write_text(toml.read_text().replace('connection = "engine"\n', ""))
+    assert made.error("run", 2) == (
+        "env.py of app shop takes what it works on from config.attributes['connection']; nothing "
+        'was migrated. Say what it wants there: connection = "connection", "engine" or '
+        '"autocommit" in bootstrapd.toml'
+    )
+    made.declare('connection = "engine"')
+    made.run("run").expect(0)

@@ -239,6 +239,28 @@ def test_a_command_is_ended_at_its_deadline_with_all_that_it_started(
     look.until(lambda: not alive(pid))
 
 
+def test_a_command_is_ended_when_the_lock_is_lost(
+    run: Run, start: Start, shop: Project, database18: str
+) -> None:
+    shop.declare(migrate=["sh", "-c", f"echo $$ > child; exec {' '.join(words('sleeps'))}"])
+    env = {"DATABASE_URL": database18}
+    running = start("run --json -v", env=env, cwd=shop.path)
+    running.wait_for("asleep")
+    look.query(
+        database18,
+        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and"
+        " database = (select oid from pg_database where datname = current_database())",
+    )
+    ended = running.wait().expect(4)
+    assert error_of(ended) == (
+        f"the connection that holds the migration lock of {look.identity(database18)} was lost, so "
+        "the app's command was ended; run again: bootstrapd migrate"
+    )
+    assert not alive(int((shop.path / "child").read_text()))
+    # With the lock went the connection to the record; the next run will write down how it ended.
+    assert attempts(run, shop, env) == [("command", "0003", "running")]
+
+
 def test_sigterm_ends_the_command(run: Run, start: Start, shop: Project, either_url: str) -> None:
     shop.declare(migrate=words("sleeps"))
     env = {"DATABASE_URL": either_url}
@@ -389,6 +411,17 @@ def test_base_and_the_rest_by_two_commands(run: Run, shop: Project, either_url: 
     assert look.revisions(either_url) == ["0003"]
     directions = [direction for direction, _, _ in attempts(run, shop, env)]
     assert directions == ["command", "stamp", "initialise"]
+
+
+def test_the_snapshot_of_an_app_with_a_base_of_its_own_has_that_base(
+    run: Run, shop: Project, either_url: str
+) -> None:
+    shop.declare(initialise=words("tables"), initialised_at="0002")
+    env = {"DATABASE_URL": either_url}
+    run("snapshot", env=env, cwd=shop.path).expect(0)
+    run("run", env=env, cwd=shop.path).expect(0)
+    found = run("validate --json", env=env, cwd=shop.path).expect(0).json()["validated"]
+    assert (found["means"], found["tables"], found["findings"]) == ("snapshot", 3, [])
 
 
 def alive(pid: int) -> bool:
