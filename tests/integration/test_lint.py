@@ -265,8 +265,8 @@ def test_a_range_goes_up(shop: Project, run: Run) -> None:
         run("lint 0002:0001", env=NOWHERE, cwd=shop.path)
         .expect(2)
         .stderr.endswith(
-            "wanted FROM:TO, where TO builds on FROM; found '0002:0001', and 0001 does not build on "
-            "0002 (runbook: settings)\n"
+            "wanted FROM:TO, where TO builds on FROM; found '0002:0001', and 0001 does not build "
+            "on 0002 (runbook: settings)\n"
         )
     )
     result = run("lint heads:", env=NOWHERE, cwd=shop.path).expect(0)
