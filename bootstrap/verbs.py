@@ -267,6 +267,7 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
     """Compare revisions and models with the database; any difference is a DriftError."""
     with _place(loaded, record, stop, to_write=False) as place:
         wanted = place.plan()
+        history.check(place.here, history.read(place.base, place.known, wanted.current))
         _require_head(wanted)
         with (
             record.stage("validate", "comparing the database with what is wanted"),

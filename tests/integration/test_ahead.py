@@ -1,5 +1,6 @@
 """A database that is ahead of the release, or went another way: what is needed, and why."""
 
+import secrets
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support import look
 from tests.support.cli import Result
+from tests.support.postgres import Server
 from tests.support.projects import Project
 
 Run = Callable[..., Result]
@@ -201,6 +203,24 @@ def test_what_others_have_applied_is_compatible_with_nothing(
         f"{look.identity(sqlite_url)} is at 0003, which this release of shop does not have (its "
         "newest is 0002); start the release that brought it, or restore the backup from before"
     )
+
+
+def test_a_role_that_may_only_read_sees_that_it_is_compatible(
+    project: MakeProject, run: Run, database18: str, server18: Server
+) -> None:
+    shop = Releases(project(revisions=2, models=False), database18, run, compatible_with="1.3.0")
+    name, reader = look.identity(database18).rpartition("/")[2], f"reader_{secrets.token_hex(4)}"
+    server18.admin(f"create role {reader} login password 'only reads'")
+    try:
+        look.query(database18, f"grant select on alembic_version to {reader}")
+        url = server18.url(name, user=reader, password="only reads")
+        for args in ("wait --revision head", "run"):
+            for release, exit_code in (("1.3.0", 0), ("1.2.0", 8)):
+                ended = shop.run(args, release, DATABASE_URL=url, BOOTSTRAPD_MIGRATE="false")
+                ended.expect(exit_code)
+    finally:
+        server18.admin(f"drop owned by {reader}", name=name)
+        server18.admin(f"drop role {reader}")
 
 
 def test_a_database_that_went_another_way(project: MakeProject, run: Run, either_url: str) -> None:

@@ -58,7 +58,7 @@ def test_a_real_edit_stops_before_anything_runs_until_it_is_allowed_by_name(
     shown = run("status", env=newer, cwd=shop.path).expect(0).stdout
     assert f"edited    0002 in {file}, applied {found['at']} by release 1.4.0\n" in shown
     before = look.tables(either_url)
-    for verb in ("run", "migrate", "plan"):
+    for verb in ("run", "migrate", "plan", "validate"):
         ended = run(f"{verb} --json", env=newer, cwd=shop.path).expect(5)
         assert error_of(ended) == (
             "1 applied revision was edited since:\n"
