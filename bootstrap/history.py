@@ -114,8 +114,8 @@ def keep(
     for each in history.reworded:
         record.event(
             "revision_reworded",
-            f"{described(loaded, each)}; only comments or layout have changed since, "
-            "which is remembered",
+            f"{described(loaded, each)}; only comments, layout or the way back have changed "
+            "since, which is remembered",
             level="warning",
             **document(loaded, each),
         )

@@ -99,8 +99,8 @@ def test_an_edit_of_comments_is_told_once(either_url: str, project: MakeProject,
     (found,) = run("status --json", env=env, cwd=shop.path).expect(0).json()["reworded"]
     said = (
         "revision 0002 (The second step) in alembic/versions/0002_step.py was applied on "
-        f"{minute(found['at'])} by release 1.4.0; only comments or layout have changed since, "
-        "which is remembered"
+        f"{minute(found['at'])} by release 1.4.0; only comments, layout or the way back have "
+        "changed since, which is remembered"
     )
     assert warnings(run("run", env=env, cwd=shop.path).expect(0)) == [said]
     assert warnings(run("run", env=env, cwd=shop.path).expect(0)) == []
@@ -152,6 +152,34 @@ def test_a_run_that_is_killed_right_after_a_revision_remembers_it(
     assert [line for line in warnings(ended) if "revision" in line] == []
     assert look.revisions(either_url) == ["0003"]
     assert run("run --json", env=env, cwd=shop.path).expect(0).json()["changed"] is False
+
+
+def test_a_run_that_failed_remembers_what_it_applied(
+    either_url: str, project: MakeProject, run: Run
+) -> None:
+    shop = project(revisions=1)
+    second = shop.revision("0002", upgrade='op.execute("no such statement")')
+    env = {"DATABASE_URL": either_url}
+    run("run", env=env, cwd=shop.path).expect(4)
+    edit(shop.versions / "0001_step.py", FIFTY, SIXTY)
+    run("run", env=env, cwd=shop.path).expect(5)
+    edit(shop.versions / "0001_step.py", SIXTY, FIFTY)
+    edit(second, "no such statement", "select 1")
+    assert warnings(run("run", env=env, cwd=shop.path).expect(0)) == []
+    assert look.revisions(either_url) == ["0002"]
+
+
+def test_a_start_with_nothing_to_do_compares_nothing(
+    sqlite_url: str, project: MakeProject, run: Run
+) -> None:
+    shop = project(revisions=1)
+    env = {"DATABASE_URL": sqlite_url}
+    listing = (sys.executable, "-X", "importtime", "-m", "bootstrap")
+    comparing = {"bootstrap.history", "bootstrap.ledger", "bootstrap.meaning"}
+    first = run("run", env=env, cwd=shop.path, python=listing).expect(0)
+    second = run("run", env=env, cwd=shop.path, python=listing).expect(0)
+    assert {line.rpartition("| ")[2].strip() for line in first.stderr.splitlines()} >= comparing
+    assert not {line.rpartition("| ")[2].strip() for line in second.stderr.splitlines()} & comparing
 
 
 def test_what_was_taken_back_may_be_edited(sqlite_url: str, project: MakeProject, run: Run) -> None:
