@@ -23,10 +23,12 @@ def findings(seen: Revision, complaints: Sequence[Complaint], proven: Proven) ->
     `proven` is carried from revision to revision, in their order.
     """
     new = tables.on_new_ones(seen.statements)
+    by_statement: dict[int, list[Complaint]] = {}
+    for complaint in complaints:
+        by_statement.setdefault(id(complaint.statement), []).append(complaint)
     for each, is_new in zip(seen.statements, new, strict=True):
-        said = [complaint for complaint in complaints if complaint.statement is each]
         found: dict[str, Complaint] = {}
-        for rule, complaint in _named(each, said):
+        for rule, complaint in _named(each, by_statement.get(id(each), ())):
             found.setdefault(rule, complaint)
         if not is_new:
             yield from _own(seen, each)

@@ -125,11 +125,13 @@ def _complaints(
 
 def _write(path: Path, statements: Sequence[Statement]) -> list[int]:
     """Write the statements; the line of each, counted from 0."""
-    lines, text = [], ""
-    for statement in statements:
-        lines.append(text.count("\n"))
-        text += f"{statement.text.strip()}\n;\n"
-    path.write_text(text, encoding="utf-8")
+    lines, line = [], 0
+    with path.open("w", encoding="utf-8") as file:
+        for statement in statements:
+            text = f"{statement.text.strip()}\n;\n"
+            file.write(text)
+            lines.append(line)
+            line += text.count("\n")
     return lines
 
 

@@ -261,13 +261,10 @@ def test_what_is_pending_with_a_database_and_all_without(
 
 def test_a_range_goes_up(shop: Project, run: Run) -> None:
     write(shop, {"0001": BASE, "0002": DROPS})
-    assert (
-        run("lint 0002:0001", env=NOWHERE, cwd=shop.path)
-        .expect(2)
-        .stderr.endswith(
-            "wanted FROM:TO, where TO builds on FROM; found '0002:0001', and 0001 does not build "
-            "on 0002 (runbook: settings)\n"
-        )
+    refused = run("lint 0002:0001", env=NOWHERE, cwd=shop.path).expect(2)
+    assert refused.stderr.endswith(
+        "wanted FROM:TO, where TO builds on FROM; found '0002:0001', and 0001 does not build on "
+        "0002 (runbook: settings)\n"
     )
     result = run("lint heads:", env=NOWHERE, cwd=shop.path).expect(0)
     assert result.stdout == ("0 revisions linted for PostgreSQL: 0 errors, 0 warnings, 0 allowed\n")
