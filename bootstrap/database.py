@@ -106,8 +106,10 @@ class Database(Protocol):
     def catalog(self) -> "catalogs.Catalog":
         """All that the app's schema consists of now."""
 
-    def flaws(self, *, app_role: str | None) -> "Sequence[catalogs.Difference]":
-        """What is wrong with the database itself, whatever its schema is.
+    def flaws(
+        self, wanted: "catalogs.Catalog | None", *, app_role: str | None
+    ) -> "Sequence[catalogs.Difference]":
+        """What is wrong with the database itself although its schema may be as `wanted`.
 
         `app_role` is the role that is expected to run no DDL.
         """

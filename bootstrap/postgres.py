@@ -329,9 +329,14 @@ class Postgres:
 
         return catalog.read_postgres(self.connection, version_table=(self._schema, self._version))
 
-    def flaws(self, *, app_role: str | None) -> "Sequence[catalogs.Difference]":  # noqa: ARG002
+    def flaws(
+        self, wanted: "catalogs.Catalog | None", *, app_role: str | None
+    ) -> "Sequence[catalogs.Difference]":
         """Indexes, constraints, triggers, sequences, collations, owners and the app's role."""
-        return ()
+        from bootstrap import catalog
+
+        place = (self._schema, self._version)
+        return catalog.flaws(self.connection, version_table=place, wanted=wanted, app_role=app_role)
 
     def invalid_indexes(self) -> Sequence[str]:
         """Indexes with indisvalid off, of tables that are not partitioned."""

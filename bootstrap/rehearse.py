@@ -25,7 +25,6 @@ from bootstrap import (
     observing,
     opening,
     options,
-    pipeline,
     revisions,
     scratch,
     settings,
@@ -33,6 +32,7 @@ from bootstrap import (
     target,
     validate,
 )
+from bootstrap import place as places
 from bootstrap import plan as planning
 from bootstrap.errors import BootstrapdError, MigrationError, SettingsError, Terminated
 
@@ -145,7 +145,7 @@ def _run(
         if destination != "heads":
             wanted = wanted.up_to(known, destination)
         report.before = wanted.current
-        run = pipeline.run_name()
+        run = places.run_name()
         _, ignored = database.version_table(there.app)
 
         def done(found: observing.Revision) -> None:

@@ -169,9 +169,17 @@ class Sqlite:
         with _opened(self.path, "ro") as connection:
             return catalog.read_sqlite(connection, version_table=database.version_table(self._app))
 
-    def flaws(self, *, app_role: str | None) -> "Sequence[catalogs.Difference]":  # noqa: ARG002
-        """Rows that refer to nothing, and damage of the file."""
-        return ()
+    def flaws(
+        self,
+        wanted: "catalogs.Catalog | None",  # noqa: ARG002
+        *,
+        app_role: str | None,  # noqa: ARG002
+    ) -> "Sequence[catalogs.Difference]":
+        """Rows that refer to nothing, counters that are behind, and damage of the file."""
+        from bootstrap import catalog
+
+        with _opened(self.path, "ro") as connection:
+            return catalog.flaws(connection, version_table=database.version_table(self._app))
 
     def invalid_indexes(self) -> Sequence[str]:
         """SQLite has none."""

@@ -91,7 +91,9 @@ def by_catalog(
     record: journal.Journal,
 ) -> Validated:
     """Compare the live schema with the one expected, and look for flaws that no schema shows."""
-    found = findings.of([*catalog.compare(wanted.catalog, base.catalog()), *_flaws(loaded, base)])
+    differences = catalog.compare(wanted.catalog, base.catalog())
+    flaws = base.flaws(wanted.catalog, app_role=loaded.settings.app_role)
+    found = findings.of([*differences, *flaws])
     tables = sum(each.kind == "table" for each in wanted.catalog.objects)
     return _sorted(loaded, record, wanted.means, tables, found)
 
@@ -116,7 +118,7 @@ def by_models(
         raise _without_tables(loaded, answer["live"])
     found = (
         *(_of_models(entry) for entry in answer["findings"]),
-        *findings.of(_flaws(loaded, base)),
+        *findings.of(base.flaws(None, app_role=loaded.settings.app_role)),
     )
     if answer["tables"]:
         return _sorted(loaded, record, "models", answer["tables"], found)
@@ -181,10 +183,6 @@ def document(validated: Validated) -> Mapping[str, Any]:
     }
 
 
-def _flaws(loaded: settings.Loaded, base: database.Database) -> Sequence[catalog.Difference]:
-    return base.flaws(app_role=loaded.settings.app_role)
-
-
 def _wanted(loaded: settings.Loaded, means: Means) -> str:
     of = {"snapshot": "the snapshot", "replay": "the revisions", "models": "the models"}
     return f"{of[means]} of app {loaded.app.name}" if means in of else "what is sound"
@@ -203,6 +201,11 @@ def _sorted(
     found: Sequence[Finding],
 ) -> Validated:
     severity = {each: findings.severity(loaded, means, each) for each in found}
+    for each in found:
+        if each.kind == "not-checked" and severity[each] == "report":
+            # No finding, but nobody is to think that it was looked at.
+            record.event("not_checked", f"not checked: {each}", finding=each.document())
+            severity[each] = "ignore"
     stopping, reported = (
         tuple(each for each in found if severity[each] == name) for name in ("stop", "report")
     )

@@ -19,8 +19,8 @@ from bootstrap import (
     expected,
     history,
     journal,
-    lock,
     migrate,
+    obstacles,
     opening,
     own,
     pin,
@@ -28,40 +28,19 @@ from bootstrap import (
     report,
     revisions,
     settings,
-    stops,
     target,
 )
+from bootstrap import place as places
 from bootstrap import plan as planning
 from bootstrap import seed as seeding
 from bootstrap import validate as validating
 from bootstrap.errors import DriftError
+from bootstrap.place import Place
 
 if TYPE_CHECKING:
     from bootstrap.lint import stage as linting
 
 Document = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """An open database and the revisions that this release has for it."""
-
-    opened: opening.Opened
-    known: revisions.Graph
-
-    @property
-    def here(self) -> settings.Loaded:
-        return self.opened.here
-
-    @property
-    def base(self) -> database.Database:
-        return self.opened.base
-
-    def plan(self, destination: str = "heads", *, or_ahead: bool = False) -> planning.Plan:
-        """Where the database is now, and what is pending up to `destination`."""
-        sight = self.base.look()
-        wanted = planning.make(self.here, self.known, sight, self.base, or_ahead=or_ahead)
-        return wanted if destination == "heads" else wanted.up_to(self.known, destination)
 
 
 def wait(
@@ -74,7 +53,7 @@ def wait(
     if revision is None:
         _, waited = opening.await_servers(loaded, record, stop)
     else:
-        with _place(loaded, record, stop, to_write=False) as place:
+        with places.opened(loaded, record, stop, to_write=False) as place:
             wanted = planning.resolve(place.known, revision)
             goal = place.known.heads if wanted == "heads" else (wanted,)
             opening.wait_for_revision(place.opened, place.known, record, stop, goal)
@@ -92,71 +71,72 @@ def upgrade(
     retry: bool,
 ) -> Document:
     """Apply what is pending up to `revision`; without anything pending no lock is taken."""
-    with _place(loaded, record, stop, to_write=True) as place:
+    with places.opened(loaded, record, stop, to_write=True) as place:
         destination = planning.resolve(place.known, revision)
         sight = place.base.look()
-        with record.stage("pin", f"checking the identity of {place.here.target.identity}"):
+        with record.stage("pin", f"checking the identity of {place.identity}"):
             pin.check(place.here, sight, record)
-        wanted = place.plan(destination, or_ahead=True)
+        wanted = place.plan(sight, destination)
         pipeline.note(record, sight, wanted)
-        past = _checked_history(place, wanted)
+        past = obstacles.in_history(place, wanted)
         done = None
         if wanted.pending:
-            with _stage(place, record, stop, wanted.message) as (stage, worker):
-                wanted = place.plan(destination, or_ahead=True)
-                past = _checked_history(place, wanted)
-                pipeline.require_lint(place.here, place.known, sight, wanted, record, stop)
+            with _stage(place, wanted.message) as (stage, worker):
+                sight = place.base.look()
+                wanted = place.plan(sight, destination)
+                past = obstacles.in_history(place, wanted)
+                obstacles.in_revisions(place, sight, wanted)
                 pin.remember(place.here, place.base.pin(), record)
                 history.keep(place.here, place.base, past, record)
                 if wanted.pending:
-                    drift.check(place.here, place.base, place.base.look(), record)
+                    obstacles.in_schema(place, sight)
                     done = stage.upgrade(worker, wanted, destination, retry=retry)
                 history.settle(place.base, place.known, place.base.current())
         elif (past.edited or past.reworded or past.unsettled) and not sight.read_only:
-            _catch_up(place, record, stop)
-        return _changed(record, place, done)
+            _catch_up(place)
+        return _changed(place, done)
 
 
 def downgrade(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
 ) -> Document:
     """Take back what lies above `revision`."""
-    with _place(loaded, record, stop, to_write=True) as place:
+    with places.opened(loaded, record, stop, to_write=True) as place:
         destination = planning.resolve(place.known, revision)
-        with _stage(place, record, stop, f"going back to {destination}") as (stage, worker):
+        with _stage(place, f"going back to {destination}") as (stage, worker):
             pin.check(place.here, place.base.look())
-            current = place.plan().current
+            current = _plan(place).current
             past = history.read(place.base, place.known, current)
             done = stage.downgrade(worker, current, destination)
             history.forget(place.base, place.known, done.after, past)
-        return _changed(record, place, done)
+        return _changed(place, done)
 
 
 def mark_applied(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
 ) -> Document:
     """Record `revision` as applied without running it, after somebody finished it by hand."""
-    with _place(loaded, record, stop, to_write=True) as place:
+    with places.opened(loaded, record, stop, to_write=True) as place:
         destination = planning.resolve(place.known, revision)
         done = None
-        with _stage(place, record, stop, f"marking {destination} as applied") as (stage, worker):
+        with _stage(place, f"marking {destination} as applied") as (stage, worker):
             pin.check(place.here, place.base.look())
-            current = place.plan().current
+            current = _plan(place).current
             planning.check_markable(place.known, current, destination)
             if destination not in place.known.ancestors(current):
                 done = stage.mark(worker, current, destination)
-        return _changed(record, place, done)
+        return _changed(place, done)
 
 
 def adopt(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
 ) -> Document:
     """Give a database without a history one, if it is what `revision` makes."""
-    with _place(loaded, record, stop, to_write=True) as place:
+    with places.opened(loaded, record, stop, to_write=True) as place:
         destination = planning.resolve(place.known, revision)
         pin.check(place.here, place.base.look())
-        done = adopting.adopt(place.opened, place.known, record, stop, destination)
-        return _changed(record, place, done)
+        done = adopting.adopt(place, destination)
+        return _changed(place, done)
 
 
 def snapshot(
@@ -178,14 +158,14 @@ def plan(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
 ) -> Document:
     """The SQL that `upgrade` would run; nothing is written."""
-    with _place(loaded, record, stop, to_write=False) as place:
+    with places.opened(loaded, record, stop, to_write=False) as place:
         destination = planning.resolve(place.known, revision)
-        wanted = place.plan(destination, or_ahead=True)
-        _checked_history(place, wanted)
+        sight = place.base.look()
+        wanted = place.plan(sight, destination)
+        obstacles.in_history(place, wanted)
         record.event("planned", wanted.message)
         text = ""
         if wanted.pending:
-            sight = place.base.look()
             text, left = own.remarks(place.here, place.known, sight, wanted)
             if left.pending:
                 with child.Worker(place.here, record, run="plan", stop=stop, reads=True) as worker:
@@ -217,7 +197,7 @@ def status(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, limit: int
 ) -> Document:
     """Where the database is, what is pending, and the latest attempts; no state is an error."""
-    with _place(loaded, record, stop, to_write=False) as place:
+    with places.opened(loaded, record, stop, to_write=False) as place:
         sight = place.base.look()
         past = history.read(place.base, place.known, sight.current)
         unknown = place.known.unknown(sight.current)
@@ -229,7 +209,7 @@ def status(
         pending = () if unknown else place.known.pending(sight.current)
         return {
             "app": loaded.app.name,
-            "target": place.here.target.identity,
+            "target": place.identity,
             "server": f"{place.here.target.dialect} {sight.version}",
             "identity": sight.identity,
             "release": place.here.release,
@@ -265,8 +245,8 @@ def new(
 
 def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.Event) -> Document:
     """Compare revisions and models with the database; any difference is a DriftError."""
-    with _place(loaded, record, stop, to_write=False) as place:
-        wanted = place.plan()
+    with places.opened(loaded, record, stop, to_write=False) as place:
+        wanted = _plan(place)
         history.check(place.here, history.read(place.base, place.known, wanted.current))
         _require_head(wanted)
         with (
@@ -287,7 +267,7 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
                 raise validating.drift(place.here, found.means, found.findings)
             record.event(
                 "validated",
-                f"{place.here.target.identity} is as this release wants it ({found.message})",
+                f"{place.identity} is as this release wants it ({found.message})",
             )
         return {**wanted.document(), "validated": validating.document(found)}
 
@@ -303,7 +283,7 @@ def rehearse(
     """What is pending, run on a restored backup; the live database is only read."""
     from bootstrap import rehearse as rehearsing
 
-    with _place(loaded, record, stop, to_write=False) as place:
+    with places.opened(loaded, record, stop, to_write=False) as place:
         destination = planning.resolve(place.known, revision)
         with record.stage("migrate", f"rehearsing what is pending of {loaded.app.name}"):
             report = rehearsing.rehearse(
@@ -329,14 +309,14 @@ def seed(
     demo: seeding.Demo | None = None,
 ) -> Document:
     """Insert the missing reference rows into a database that is at head; then demo rows."""
-    with _place(loaded, record, stop, to_write=True) as place:
-        with pipeline.locked(place.opened, record, stop):
+    with places.opened(loaded, record, stop, to_write=True) as place:
+        with place.recording():
             pin.check(place.here, place.base.look())
-            _require_head(place.plan())
+            _require_head(_plan(place))
             with (
                 record.stage("seed", "inserting the reference rows that are missing"),
                 child.Worker(
-                    place.here, record, run=pipeline.run_name(), stop=stop, base=place.base
+                    place.here, record, run=places.run_name(), stop=stop, base=place.base
                 ) as worker,
             ):
                 seeded = seeding.seed(place.here, worker, record)
@@ -349,33 +329,28 @@ def seed(
 
 
 @contextlib.contextmanager
-def _place(
-    loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, *, to_write: bool
-) -> Iterator[_Place]:
-    with opening.database(loaded, record, stop, to_write=to_write) as opened:
-        yield _Place(opened, planning.graph(opened.here, record, stop))
-
-
-@contextlib.contextmanager
-def _stage(
-    place: _Place, record: journal.Journal, stop: threading.Event, doing: str
-) -> Iterator[tuple[migrate.Stage, child.Worker]]:
+def _stage(place: Place, doing: str) -> Iterator[tuple[migrate.Stage, child.Worker]]:
     """The migrate stage under the lock, with a worker to do it."""
-    with pipeline.locked(place.opened, record, stop):
-        run = pipeline.run_name()
+    here, base, record, stop = place.here, place.base, place.record, place.stop
+    with place.recording():
+        run = places.run_name()
         with (
             record.stage("migrate", doing),
-            child.Worker(place.here, record, run=run, stop=stop, base=place.base) as worker,
+            child.Worker(here, record, run=run, stop=stop, base=base) as worker,
         ):
-            yield migrate.Stage(place.here, place.base, place.known, record, stop, run), worker
-        drift.note(place.base, place.base.look())
+            yield migrate.Stage(here, base, place.known, record, stop, run), worker
+        drift.note(base, base.look())
 
 
-def _changed(record: journal.Journal, place: _Place, done: migrate.Migrated | None) -> Document:
+def _plan(place: Place) -> planning.Plan:
+    return place.plan(place.base.look(), or_ahead=False)
+
+
+def _changed(place: Place, done: migrate.Migrated | None) -> Document:
     steps = done.steps if done else ()
-    left = place.plan(or_ahead=True)
-    record.set(revisions=left.current, pending=len(left.pending))
-    record.event("migrated", left.message)
+    left = place.plan(place.base.look())
+    place.record.set(revisions=left.current, pending=len(left.pending))
+    place.record.event("migrated", left.message)
     changed = done is not None and done.before != done.after
     return {"changed": changed, "steps": list(steps), **left.document()}
 
@@ -385,25 +360,16 @@ def _require_head(wanted: planning.Plan) -> None:
         raise DriftError(f"{wanted.message}; run: bootstrapd migrate", **wanted.document())
 
 
-def _checked_history(place: _Place, wanted: planning.Plan) -> history.History:
-    """What the ledger remembers; raises for what stands in the way of `wanted`."""
-    past = history.read(place.base, place.known, wanted.current)
-    history.check(place.here, past)
-    stops.check(place.here, place.known, wanted, past)
-    return past
-
-
-def _catch_up(place: _Place, record: journal.Journal, stop: threading.Event) -> None:
+def _catch_up(place: Place) -> None:
     """With nothing to migrate: remember edits that are allowed, and that all is applied."""
-    wait_s = place.here.settings.lock_wait_s
     with (
-        lock.held(place.base, record, wait_s=wait_s, stop=stop),
-        record.stage("migrate", "remembering the revisions as they are now"),
+        place.locked(),
+        place.record.stage("migrate", "remembering the revisions as they are now"),
     ):
-        wanted = place.plan(or_ahead=True)
-        past = _checked_history(place, wanted)
+        wanted = place.plan(place.base.look())
+        past = obstacles.in_history(place, wanted)
         if place.base.ledger.prepare():
-            history.keep(place.here, place.base, past, record)
+            history.keep(place.here, place.base, past, place.record)
             history.settle(place.base, place.known, wanted.current)
 
 
