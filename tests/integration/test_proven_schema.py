@@ -201,6 +201,26 @@ def test_what_somebody_has_added_is_reported_and_its_removal_is_commented_out(
     run("run", env={**env, "BOOTSTRAPD_VALIDATE": "any"}, cwd=shop.path).expect(5)
 
 
+def test_flaws_that_no_schema_shows_are_reported_with_what_mends_them(
+    run: Run, shop: Project, database18: str
+) -> None:
+    env = {"DATABASE_URL": database18}
+    snapshot(run, shop, database18)
+    run("run", env=env, cwd=shop.path).expect(0)
+    look.query(database18, "insert into item values (7, 'from elsewhere')")
+    look.query(database18, "create table more (id int)")
+
+    tolerated = run("run", env=env, cwd=shop.path).expect(0)
+    assert "sequence item_id_seq: wanted " in tolerated.stderr
+    error = run("validate --json", env=env, cwd=shop.path).expect(5).json()["error"]
+    found = {each["kind"]: each for each in error["findings"]}
+    assert set(found) == {"extra-table", "sequence-behind"}
+    for statement in found["sequence-behind"]["fix"]:
+        look.query(database18, statement)
+    look.query(database18, "insert into item (name) values ('the next one')")
+    assert look.query(database18, "select max(id) from item") == [(8,)]
+
+
 def test_a_rule_for_findings_that_cannot_be_is_a_settings_problem(
     run: Run, shop: Project, tmp_path: Path
 ) -> None:
