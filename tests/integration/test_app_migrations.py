@@ -70,3 +70,13 @@ def test_the_models_alone_make_the_same_schema(
     metadata(name).create_all(made)
     made.dispose()
     assert apps.catalog(database_url) == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_refers_to_its_own_table_is_found_by_an_index(name: str) -> None:
+    """Without one, each of many rows that go would read the whole table."""
+    for table in metadata(name).tables.values():
+        firsts = {next(iter(index.columns)).name for index in table.indexes}
+        for link in table.foreign_key_constraints:
+            if link.referred_table is table:
+                assert link.column_keys[0] in firsts, f"{table}.{link.column_keys[0]}"

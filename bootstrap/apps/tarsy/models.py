@@ -93,6 +93,8 @@ class StageExecution(Base):
 
     __tablename__ = "stage_executions"
     __table_args__ = (
+        # Whoever deletes a stage asks for its parts.
+        Index("ix_stage_executions_parent", "parent_stage_execution_id"),
         Index("ix_stage_executions_session_id", "session_id"),
         Index("ix_stage_executions_stage_index", "stage_index"),
     )

@@ -17,6 +17,8 @@ _INDEXES: tuple[tuple[str, str, list[Any], sa.TextClause | None], ...] = (
     ("idx_events_agent_id", "events", ["agent_id"], None),
     ("idx_events_agent_time", "events", ["agent_id", sa.text("timestamp DESC")], None),
     ("idx_events_correlation", "events", ["correlation_id"], None),
+    # For every event that goes the database looks for those that it caused.
+    ("idx_events_parent", "events", ["parent_event_id"], None),
     ("idx_events_severity", "events", ["severity"], sa.text("severity IN ('error', 'critical')")),
     ("idx_events_swarm_id", "events", ["team_id"], None),
     ("idx_events_swarm_time", "events", ["team_id", sa.text("timestamp DESC")], None),

@@ -12,11 +12,12 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# bootstrapd: allow data-with-ddl, set-not-null and add-foreign-key,
+# bootstrapd: allow data-with-ddl, set-not-null, add-foreign-key and create-index,
 # because the first release, 0.1.0, makes the tables too: nobody has rows in them yet.
 
 TABLE = "stage_executions"
 PARENT = "fk_stage_executions_parent"
+BY_PARENT = "ix_stage_executions_parent"
 
 
 def upgrade() -> None:
@@ -29,9 +30,12 @@ def upgrade() -> None:
         batch.alter_column("parallel_index", existing_type=sa.Integer(), nullable=False)
         batch.alter_column("parallel_type", existing_type=sa.String(), nullable=False)
         batch.create_foreign_key(PARENT, TABLE, ["parent_stage_execution_id"], ["execution_id"])
+    # For every stage that goes the database looks for its parts.
+    op.create_index(BY_PARENT, TABLE, ["parent_stage_execution_id"])
 
 
 def downgrade() -> None:
+    op.drop_index(BY_PARENT, TABLE)
     with op.batch_alter_table(TABLE) as batch:
         batch.drop_constraint(PARENT, type_="foreignkey")
         batch.drop_column("expected_parallel_count")

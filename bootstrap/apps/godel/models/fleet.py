@@ -241,6 +241,7 @@ base.extend(
     Index("idx_events_agent_id", "agent_id"),
     Index("idx_events_agent_time", "agent_id", LoggedEvent.timestamp.desc()),
     Index("idx_events_correlation", "correlation_id"),
+    Index("idx_events_parent", "parent_event_id"),
     base.partial_index(
         "idx_events_severity", "severity", where="severity IN ('error', 'critical')"
     ),
