@@ -309,8 +309,16 @@ def rollback(call: Call, revision: str) -> Document:
 def plan(call: Call, revision: str) -> Document:
     """Print the SQL that migrate would run. Writes nothing, needs only the right to read."""
     found = work(call, "plan", revision)
+    shown = redact.text(found["sql"])
+    if shown != found["sql"]:
+        call.record.event(
+            "redacted",
+            "the SQL holds what looks like a password, which is shown as ***: run by hand it would "
+            "do something else than bootstrapd migrate",
+            level="warning",
+        )
     if not call.as_json:
-        click.echo(redact.text(found["sql"]), nl=False)
+        click.echo(shown, nl=False)
     return found
 
 

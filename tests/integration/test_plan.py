@@ -243,3 +243,17 @@ def test_on_sqlite_revisions_look_at_a_copy_of_the_tables_and_the_file_stays_as_
     with closing(sqlite3.connect(tmp_path / "shop.db")) as file:
         file.executescript(planned)
     assert look.revisions(sqlite_url) == ["0003"]
+
+
+def test_a_password_in_the_sql_is_hidden_and_that_is_said(
+    sqlite_url: str, project: MakeProject, run: Run
+) -> None:
+    fill = "op.execute(\"insert into item (name) values ('postgresql://app:hunter2@db/shop')\")"
+    shop = project(revisions=[CREATE, fill], models=False)
+    planned = run("plan", env={"DATABASE_URL": sqlite_url}, cwd=shop.path).expect(0)
+    assert "insert into item (name) values ('postgresql://app:***@db/shop');" in planned.stdout
+    assert (
+        "warning wait: the SQL holds what looks like a password, which is shown as ***: run by "
+        "hand it would do something else than bootstrapd migrate\n"
+    ) in planned.stderr
+    assert "hunter2" not in planned.stdout + planned.stderr
