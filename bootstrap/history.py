@@ -8,14 +8,13 @@ has mended a comment: that is told once.
 
 import contextlib
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bootstrap import database, journal, ledger, revisions, settings
-from bootstrap.errors import DriftError, MigrationError
+from bootstrap import database, ledger, revisions, settings
+from bootstrap.errors import MigrationError
 
 # Bytes that are no UTF-8 count as they are.
 _ERRORS = "surrogateescape"
@@ -87,62 +86,6 @@ def read(base: database.Database, known: revisions.Graph, current: Iterable[str]
     )
 
 
-def check(loaded: settings.Loaded, history: History) -> None:
-    """Raise DriftError for edited revisions that nobody has allowed by name."""
-    refused = [each for each in history.edited if each.revision.id not in _allowed(loaded)]
-    if not refused:
-        return
-    one = len(refused) == 1
-    lines = "".join(f"\n  {described(loaded, each)}" for each in refused)
-    names = ",".join(each.revision.id for each in refused)
-    raise DriftError(
-        f"{len(refused)} applied revision{'s were' if not one else ' was'} edited since:{lines}\n"
-        f"nothing was changed. Undo the edit{'s' * (not one)} and write a new revision for what is "
-        f"to be different; or, if {loaded.target.identity} is already as the new text wants it: "
-        f"BOOTSTRAPD_ALLOW_EDITED={names}",
-        edited=[document(loaded, each) for each in refused],
-    )
-
-
-def keep(
-    loaded: settings.Loaded, base: database.Database, history: History, record: journal.Journal
-) -> None:
-    """Remember what has changed harmlessly, by permission, or was not known; say each once.
-
-    The caller holds the lock, and `check` has passed.
-    """
-    for each in history.reworded:
-        record.event(
-            "revision_reworded",
-            f"{described(loaded, each)}; only comments, layout or the way back have changed "
-            "since, which is remembered",
-            level="warning",
-            **document(loaded, each),
-        )
-    for each in history.edited:
-        record.event(
-            "edit_allowed",
-            f"{described(loaded, each)}; it was edited since, and its new form is remembered, as "
-            "BOOTSTRAPD_ALLOW_EDITED says",
-            level="warning",
-            **document(loaded, each),
-        )
-    if history.unseen:
-        count = len(history.unseen)
-        record.event(
-            "first_seen",
-            f"{count} applied revision{'s were' if count != 1 else ' was'} not known yet and "
-            f"{'are' if count != 1 else 'is'} remembered as seen",
-            level="debug",
-        )
-    # Whoever brought the database here without us had come to an end, as far as one can tell.
-    seen = [replace(_noted(loaded, each, "seen"), settled=True) for each in history.unseen]
-    edits = (each.now for each in (*history.reworded, *history.edited))
-    noted = [*edits, *seen, *history.unread]
-    if noted:
-        base.ledger.note(noted)
-
-
 @contextlib.contextmanager
 def remembered(
     loaded: settings.Loaded, base: database.Database, pending: Sequence[revisions.Revision]
@@ -187,8 +130,9 @@ def _check_comparable(loaded: settings.Loaded, pending: Sequence[revisions.Revis
 
         for each in pending:
             if each.compatible_with and not releases.is_version(each.compatible_with):
+                files = each.file_names(loaded.app.project)
                 raise MigrationError(
-                    f"revision {each.id} ({file_names(loaded, each)}) is compatible_with "
+                    f"revision {each.id} ({files}) is compatible_with "
                     f"{each.compatible_with!r}, which no release can be compared with: wanted a "
                     "version such as '1.4.0'; nothing was changed",
                     revision=each.id,
@@ -209,7 +153,7 @@ def mark(
     goal = known.ancestors(known.heads if revision == "heads" else [revision])
     marked = [known.revisions[id_] for id_ in sorted(goal - known.ancestors(current))]
     if marked:
-        notes = [replace(_noted(loaded, each, "marked"), settled=True) for each in marked]
+        notes = [replace(noted(loaded, each, "marked"), settled=True) for each in marked]
         base.ledger.note(notes)
 
 
@@ -229,7 +173,7 @@ def settle(base: database.Database, known: revisions.Graph, current: Sequence[st
         base.ledger.settle(sorted(known.ancestors(current)))
 
 
-def _noted(
+def noted(
     loaded: settings.Loaded, revision: revisions.Revision, origin: ledger.Origin
 ) -> ledger.Note:
     """A revision's files as they are now."""
@@ -253,39 +197,6 @@ def _note(
         release=loaded.release,
         compatible_with=revision.compatible_with,
     )
-
-
-def described(loaded: settings.Loaded, edit: Edit) -> str:
-    """An edited revision with its files, and how it came into the database."""
-    how = {"applied": "applied", "marked": "marked as applied", "seen": "first seen"}
-    by = f" by release {edit.note.release}" if edit.note.release else ""
-    title = f" ({edit.revision.title})" if edit.revision.title else ""
-    return (
-        f"revision {edit.revision.id}{title} in {file_names(loaded, edit.revision)} was "
-        f"{how[edit.note.origin]} on {edit.note.when}{by}"
-    )
-
-
-def document(loaded: settings.Loaded, edit: Edit) -> dict[str, object]:
-    """The same for machines."""
-    return {
-        "revision": edit.revision.id,
-        "files": file_names(loaded, edit.revision),
-        "origin": edit.note.origin,
-        "at": edit.note.at,
-        "release": edit.note.release,
-    }
-
-
-def file_names(loaded: settings.Loaded, revision: revisions.Revision) -> str:
-    """A revision's files, as paths from the project's folder."""
-    home = loaded.app.project
-    paths = (revision.path, *revision.sql)
-    return ", ".join(os.path.relpath(path, home) for path in paths)
-
-
-def _allowed(loaded: settings.Loaded) -> set[str]:
-    return {name.strip() for name in (loaded.settings.allow_edited or "").split(",")}
 
 
 def _contents(revision: revisions.Revision) -> list[str]:

@@ -3,7 +3,7 @@
 Nothing has been changed when one of these is found.
 """
 
-from bootstrap import database, drift, history, plan, stops
+from bootstrap import database, drift, edits, history, plan, stops
 from bootstrap.place import Place
 
 
@@ -13,7 +13,7 @@ def in_history(place: Place, wanted: plan.Plan) -> history.History:
     Raises DriftError for one that was edited, AheadError for a required stop that is skipped.
     """
     past = history.read(place.base, place.known, wanted.current)
-    history.check(place.here, past)
+    edits.check(place.here, past)
     stops.check(place.here, place.known, wanted, past)
     return past
 

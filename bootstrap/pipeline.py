@@ -140,7 +140,7 @@ def _through(
     place: Place, sight: database.Sight, wanted: planning.Plan, code: str | None
 ) -> Outcome:
     """Migrate, validate and seed, and remember what was proven."""
-    from bootstrap import child, drift, history, migrate, obstacles, seed, validate
+    from bootstrap import child, drift, edits, history, migrate, obstacles, seed, validate
 
     here, base, known, record, stop = (
         place.here,
@@ -155,7 +155,7 @@ def _through(
         keeps_ledger = _prepare(place, wanted)
         identity = base.pin() if keeps_ledger else sight.identity
         if keeps_ledger:
-            history.keep(here, base, past, record)
+            edits.keep(here, base, past, record)
     run = places.run_name()
     migrated = validated = seeded = None
     with contextlib.ExitStack() as stack:

@@ -54,6 +54,10 @@ class Revision:
     required_stop: str | None = None
     sql: tuple[str, ...] = ()
 
+    def file_names(self, home: Path) -> str:
+        """Its files as messages name them, from the folder `home`."""
+        return ", ".join(os.path.relpath(path, home) for path in (self.path, *self.sql))
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -16,6 +16,7 @@ from bootstrap import (
     child,
     database,
     drift,
+    edits,
     expected,
     history,
     journal,
@@ -87,7 +88,7 @@ def upgrade(
                 past = obstacles.in_history(place, wanted)
                 obstacles.in_revisions(place, sight, wanted)
                 pin.remember(place.here, place.base.pin(), record)
-                history.keep(place.here, place.base, past, record)
+                edits.keep(place.here, place.base, past, record)
                 if wanted.pending:
                     obstacles.in_schema(place, sight)
                     done = stage.upgrade(worker, wanted, destination, retry=retry)
@@ -220,8 +221,8 @@ def status(
             "current": list(sight.current),
             "heads": list(place.known.heads),
             "pending": [{"revision": each.id, "title": each.title} for each in pending],
-            "edited": [history.document(place.here, each) for each in past.edited],
-            "reworded": [history.document(place.here, each) for each in past.reworded],
+            "edited": [edits.document(place.here, each) for each in past.edited],
+            "reworded": [edits.document(place.here, each) for each in past.reworded],
             "attempts": [dataclasses.asdict(each) for each in place.base.ledger.attempts(limit)],
         }
 
@@ -247,7 +248,7 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
     """Compare revisions and models with the database; any difference is a DriftError."""
     with places.opened(loaded, record, stop, to_write=False) as place:
         wanted = _plan(place)
-        history.check(place.here, history.read(place.base, place.known, wanted.current))
+        edits.check(place.here, history.read(place.base, place.known, wanted.current))
         _require_head(wanted)
         with (
             record.stage("validate", "comparing the database with what is wanted"),
@@ -369,7 +370,7 @@ def _catch_up(place: Place) -> None:
         wanted = place.plan(place.base.look())
         past = obstacles.in_history(place, wanted)
         if place.base.ledger.prepare():
-            history.keep(place.here, place.base, past, place.record)
+            edits.keep(place.here, place.base, past, place.record)
             history.settle(place.base, place.known, wanted.current)
 
 
