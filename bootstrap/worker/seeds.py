@@ -110,7 +110,28 @@ def _insert_missing(connection: Any, table: Any, entry: Mapping[str, Any]) -> di
     ]
     if missing:
         connection.execute(table.insert(), missing)
+        _advance_sequence(connection, table, missing)
     return {"inserted": len(missing), "present": len(entry["rows"]) - len(missing)}
+
+
+def _advance_sequence(connection: Any, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Numbers that were given by hand are behind the next one that PostgreSQL gives by itself."""
+    column = table._autoincrement_column
+    if connection.dialect.name != "postgresql" or column is None:
+        return
+    if not any(column.key in row for row in rows):
+        return
+    quoting = connection.dialect.identifier_preparer
+    name, last = quoting.format_table(table), quoting.quote(column.name)
+    connection.execute(
+        sa.text(
+            "select pg_catalog.setval(sequence, highest) from (select"
+            " pg_catalog.pg_get_serial_sequence(:name, :column)::regclass as sequence,"
+            f" (select pg_catalog.max({last}) from {name}) as highest) as found where sequence"
+            " is not null and highest > coalesce(pg_catalog.pg_sequence_last_value(sequence), 0)"
+        ),
+        {"name": name, "column": column.name},
+    )
 
 
 def _check_columns(table: Any, number: int, row: Mapping[str, Any], key: Sequence[str]) -> None:
