@@ -13,7 +13,7 @@ def flaws(
     version_table: tuple[str | None, str],
     wanted: Catalog | None = None,
     app_role: str | None = None,
-    limit_s: float = 2.0,
+    limit_s: float = 1.0,
 ) -> tuple[Difference, ...]:
     """The flaws of a PostgreSQL or SQLite database, each with its fix where there is one.
 

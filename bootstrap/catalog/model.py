@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -114,6 +115,9 @@ class Object:
         return self.properties.get("definition", "")
 
 
+_KEY = operator.attrgetter("kind", "table", "name")
+
+
 @dataclass(frozen=True)
 class Catalog:
     """All that a schema consists of; equal to another whatever the server and the column order.
@@ -160,7 +164,7 @@ def catalog(
     dialect: Dialect, objects: Iterable[Object], *, server: str = "", schema: str = ""
 ) -> Catalog:
     """A catalog of these objects, in its order."""
-    return Catalog(dialect, tuple(sorted(objects, key=lambda each: each.key)), server, schema)
+    return Catalog(dialect, tuple(sorted(objects, key=_KEY)), server, schema)
 
 
 def fingerprint(of: Catalog) -> str:

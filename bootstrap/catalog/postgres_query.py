@@ -1,6 +1,7 @@
 """The one query that reads a PostgreSQL catalog; its rows are arrays, in the order of Object."""
 
-# What the server's deparsers write depends on these.
+# What the server's deparsers write depends on these. The last two are for the plan: nobody knows
+# how large a catalog is, and one pass over each of its tables is never far from the best.
 _SESSION = """
 begin read only;
 set local datestyle = 'ISO';
@@ -11,6 +12,7 @@ set local bytea_output = 'hex';
 set local quote_all_identifiers = off;
 set local standard_conforming_strings = on;
 set local jit = off;
+set local enable_nestloop = off;
 select pg_catalog.set_config('search_path',
   coalesce(pg_catalog.quote_ident(current_schema()), 'public'), true);
 """
@@ -48,8 +50,10 @@ own_type as materialized (
      and not exists (select from member m
                       where m.classid = 'pg_type'::regclass and m.objid = t.oid)
 ),
+-- Below this number are the server's own objects, thousands of them, each with its comment.
 words as materialized (
   select objoid, classoid, objsubid, description from pg_catalog.pg_description
+   where objoid >= 16384
 )
 """
 
@@ -110,21 +114,22 @@ _BRANCHES = {
              then pg_catalog.pg_get_expr(x.adbin, x.adrelid)
                   || case a.attgenerated when 's' then ' stored' else ' virtual' end end,
            'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' end
-             || (select case when q.seqincrement <> 1 then ' increment by ' || q.seqincrement
-                             else '' end
-                        || case when q.seqstart <> case when q.seqincrement > 0 then q.seqmin
-                             else q.seqmax end then ' start with ' || q.seqstart else '' end
-                        || case when q.seqcycle then ' cycle' else '' end
-                   from pg_catalog.pg_depend p join pg_catalog.pg_sequence q on q.seqrelid = p.objid
-                  where p.classid = 'pg_class'::regclass and p.refclassid = 'pg_class'::regclass
-                    and p.refobjid = a.attrelid and p.refobjsubid = a.attnum and p.deptype = 'i'
-                  limit 1),
+             || case when q.seqincrement <> 1 then ' increment by ' || q.seqincrement else '' end
+             || case when q.seqstart <> case when q.seqincrement > 0 then q.seqmin else q.seqmax end
+                  then ' start with ' || q.seqstart else '' end
+             || case when q.seqcycle then ' cycle' else '' end,
            'comment', d.description)), null
     from relation c
     join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
      and (a.attislocal or a.attinhcount = 0)
     join pg_catalog.pg_type t on t.oid = a.atttypid
     left join pg_catalog.pg_attrdef x on x.adrelid = a.attrelid and x.adnum = a.attnum
+    left join (
+      select p.refobjid, p.refobjsubid, i.*
+        from pg_catalog.pg_depend p join pg_catalog.pg_sequence i on i.seqrelid = p.objid
+       where p.classid = 'pg_class'::regclass and p.refclassid = 'pg_class'::regclass
+         and p.deptype = 'i'
+    ) q on q.refobjid = a.attrelid and q.refobjsubid = a.attnum
     left join words d
       on d.objoid = c.oid and d.classoid = 'pg_class'::regclass and d.objsubid = a.attnum
    where c.relkind in ('r', 'p', 'f')
@@ -191,19 +196,19 @@ _BRANCHES = {
               pg_catalog.format_type(q.seqtypid, null), q.seqstart, q.seqincrement, q.seqmin,
               q.seqmax, q.seqcache, case when q.seqcycle then ' CYCLE' else ' NO CYCLE' end),
            'persistence', case c.relpersistence when 'u' then 'unlogged' end,
-           'owned by', (select o.name || '.' || quote_ident(a.attname)
-              from pg_catalog.pg_depend p
-              join relation o on o.oid = p.refobjid
-              join pg_catalog.pg_attribute a on a.attrelid = p.refobjid and a.attnum = p.refobjsubid
-             where p.classid = 'pg_class'::regclass and p.refclassid = 'pg_class'::regclass
-               and p.objid = c.oid and p.deptype = 'a' limit 1),
+           'owned by', o.name || '.' || quote_ident(a.attname),
            'comment', d.description)), null
     from relation c join pg_catalog.pg_sequence q on q.seqrelid = c.oid
+    left join pg_catalog.pg_depend p
+      on p.classid = 'pg_class'::regclass and p.objid = c.oid and p.deptype = 'a'
+     and p.refclassid = 'pg_class'::regclass and p.refobjsubid > 0
+    left join relation o on o.oid = p.refobjid
+    left join pg_catalog.pg_attribute a on a.attrelid = o.oid and a.attnum = p.refobjsubid
     left join words d
       on d.objoid = c.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
-   where not exists (select from pg_catalog.pg_depend p
-                      where p.classid = 'pg_class'::regclass and p.objid = c.oid
-                        and p.deptype = 'i')
+   where not exists (select from pg_catalog.pg_depend i
+                      where i.classid = 'pg_class'::regclass and i.objid = c.oid
+                        and i.deptype = 'i')
 """,
     "function": """
   select 'function', '',
