@@ -121,6 +121,21 @@ def test_a_row_that_does_not_fit_its_table_is_named(
     assert execute(database_url, "select count(*) from colour") == [(0,)]
 
 
+def test_the_next_number_after_seeds_is_free(
+    run: Run, project: MakeProject, database18: str
+) -> None:
+    shop = project(revisions=1)
+    rows = '[{"id": 7, "name": "tea"}]'
+    (shop.path / "shop" / "seeds.py").write_text(
+        f'SEEDS = {{"item_0001": {{"key": ["id"], "rows": {rows}}}}}\n'
+    )
+    shop.declare(seeds="shop.seeds:SEEDS")
+    run("run", env={"DATABASE_URL": database18}, cwd=shop.path).expect(0)
+    assert execute(database18, "insert into item_0001 (name) values ('milk') returning id") == [
+        (8,)
+    ]
+
+
 def test_a_function_may_seed(run: Run, shop: Project, database_url: str) -> None:
     (shop.path / "shop" / "seeds.py").write_text(
         "import sqlalchemy as sa\n\n\n"
