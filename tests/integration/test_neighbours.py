@@ -182,8 +182,9 @@ def test_placeholders_in_the_ini_are_none_of_bootstrapds_business(
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        ('version_table="shop_version"', "shop_version"),
-        ('version_table="v", version_table_schema="history"', "history.v"),
+        # What its text does not say plainly.
+        ('version_table=str("shop_version")', "shop_version"),
+        ('version_table=str("v"), version_table_schema=str("history")', "history.v"),
     ],
 )
 def test_a_version_table_of_another_name_must_be_declared(
@@ -208,6 +209,18 @@ def test_a_version_table_of_another_name_must_be_declared(
     assert run("run --json", env=env, cwd=shop.path).expect(0).json()["changed"] is False
     run("rollback 0001", env=env, cwd=shop.path).expect(0)
     assert look.query(database18, f"select version_num from {name}") == [("0001",)]
+
+
+def test_a_version_table_that_env_py_names_plainly_is_found(
+    project: MakeProject, run: Run, database18: str
+) -> None:
+    shop = project(revisions=1)
+    env_py = shop.path / "alembic" / "env.py"
+    old = "connection=connection,"
+    env_py.write_text(env_py.read_text().replace(old, f'{old} version_table="shop_version",'))
+    env = {"DATABASE_URL": database18}
+    assert run("run --json", env=env, cwd=shop.path).expect(0).json()["changed"] is True
+    assert look.query(database18, "select version_num from shop_version") == [("0001",)]
 
 
 # -- its tables -----------------------------------------------------------------------------------
