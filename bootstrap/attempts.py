@@ -6,6 +6,9 @@ from bootstrap import database, journal, ledger
 
 # Quick revisions are recorded together; a killed run forgets at most those of so many seconds.
 WRITE_EVERY_S = 0.5
+# The direction of what is recorded beside revisions: an invalid index was rebuilt, or dropped.
+REBUILD = "rebuild"
+_LOOKED_BACK = 100
 
 
 class Attempts:
@@ -96,3 +99,9 @@ class Attempts:
         self.write()
         assert self._number is not None
         return self._number
+
+
+def last(base: database.Database) -> ledger.Attempt | None:
+    """The latest attempt to apply or take back a revision."""
+    latest = base.ledger.attempts(_LOOKED_BACK)
+    return next((each for each in latest if each.direction != REBUILD), None)

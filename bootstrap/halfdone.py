@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from bootstrap import database, journal, revisions, settings
+from bootstrap import attempts, database, journal, revisions, settings
 from bootstrap.errors import MigrationError
 
 # Sleeps before try number so-and-so, and says why: pause(event, message, tries).
@@ -32,10 +32,10 @@ class HalfDone:
 
         The invalid indexes that it was building are dropped first: often that is all there is.
         """
-        last = self._base.ledger.attempts(1)
-        if not last or last[0].before is None or last[0].result == "done":
+        attempt = attempts.last(self._base)
+        if attempt is None or attempt.before is None or attempt.result == "done":
             return None
-        attempt, before = last[0], json.loads(last[0].before)
+        before = json.loads(attempt.before)
         pending = {revision.id for revision in self._known.pending(self._base.current())}
         if attempt.direction != "upgrade" or attempt.revision not in pending:
             return None

@@ -86,6 +86,21 @@ def switched_off(loaded: settings.Loaded, record: journal.Journal) -> None:
     record.ready(f"{loaded.target.identity} is switched off by {source} and left alone")
 
 
+def rebuild_indexes(place: Place, run: str) -> bool:
+    """Rebuild invalid indexes, after a killed run has been cleared away; the ledger is open.
+
+    False where others stood in the way of one, so that the next start is to try again.
+    """
+    from bootstrap import attempts
+
+    attempts.Attempts(place.base, place.record, run, place.here.release).settle()
+    if not place.base.invalid_indexes():
+        return True
+    from bootstrap import rebuild
+
+    return rebuild.invalid(place, run)
+
+
 def note(record: journal.Journal, sight: database.Sight, wanted: planning.Plan) -> None:
     """Write into the status where the database is."""
     record.set(
@@ -149,6 +164,7 @@ def _through(
         place.record,
         place.stop,
     )
+    run, sound = places.run_name(), True
     with record.stage("migrate", "comparing what was applied with its files"):
         past = obstacles.in_history(place, wanted)
         obstacles.in_revisions(place, sight, wanted)
@@ -156,7 +172,8 @@ def _through(
         identity = base.pin() if keeps_ledger else sight.identity
         if keeps_ledger:
             edits.keep(here, base, past, record)
-    run = places.run_name()
+            sound = rebuild_indexes(place, run)
+            sight = base.look()
     migrated = validated = seeded = None
     with contextlib.ExitStack() as stack:
 
@@ -180,9 +197,10 @@ def _through(
                 seeded = seed.seed(here, worker(), record)
     sight = base.look()
     if keeps_ledger:
-        drift.note(base, sight)
+        if sound:
+            drift.note(base, sight)
         history.settle(base, known, sight.current)
-        if code is not None:
+        if code is not None and sound:
             findings = len(validated.findings) if validated else 0
             base.ledger.prove(database.Proof(code, sight.catalog, findings), here.release)
     return Outcome(here, identity, sight.current, migrated, validated, seeded)

@@ -22,7 +22,7 @@ WORKER_NAME = "bootstrapd migrate"
 SECOND_LOGIN_S = 5.0
 UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE = "42P01", "42501", "55P03"
 
-_OWN_SCHEMAS = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'bootstrapd')"
+OWN_SCHEMAS = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'bootstrapd')"
 _NO_MEMBER = (
     "not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass"
     " and d.objid = c.oid and d.deptype = 'e')"
@@ -102,7 +102,7 @@ _ROWS = "\nunion all\n".join(
 )
 _CATALOG = f"""
 with n as materialized (
-  select oid, nspname, nspowner from pg_catalog.pg_namespace n where {_OWN_SCHEMAS}),
+  select oid, nspname, nspowner from pg_catalog.pg_namespace n where {OWN_SCHEMAS}),
 c as materialized (
   select * from pg_catalog.pg_class c where c.relnamespace in (select oid from n)),
 row (parts) as ({_ROWS})
@@ -343,7 +343,7 @@ class Postgres:
         rows = self.connection.execute(
             "select c.oid::regclass::text from pg_catalog.pg_index i"
             " join pg_catalog.pg_class c on c.oid = i.indexrelid and c.relkind = 'i'"
-            f" join pg_catalog.pg_namespace n on n.oid = c.relnamespace and {_OWN_SCHEMAS}"
+            f" join pg_catalog.pg_namespace n on n.oid = c.relnamespace and {OWN_SCHEMAS}"
             " where not i.indisvalid order by 1"
         )
         return [name for (name,) in rows]

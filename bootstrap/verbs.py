@@ -89,10 +89,14 @@ def upgrade(
                 obstacles.in_revisions(place, sight, wanted)
                 pin.remember(place.here, place.base.pin(), record)
                 edits.keep(place.here, place.base, past, record)
+                pipeline.rebuild_indexes(place, places.run_name())
                 if wanted.pending:
-                    obstacles.in_schema(place, sight)
+                    obstacles.in_schema(place, place.base.look())
                     done = stage.upgrade(worker, wanted, destination, retry=retry)
                 history.settle(place.base, place.known, place.base.current())
+        elif not sight.read_only and place.base.invalid_indexes():
+            with place.recording(), record.stage("migrate", "rebuilding invalid indexes"):
+                pipeline.rebuild_indexes(place, places.run_name())
         elif (past.edited or past.reworded or past.unsettled) and not sight.read_only:
             _catch_up(place)
         return _changed(place, done)

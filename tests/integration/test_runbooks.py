@@ -120,7 +120,7 @@ def test_migrate_when_a_revision_fails(
 
     with psycopg.connect(database18) as other:
         other.execute("select 'still open' from alembic_version")
-        status, plan, again, holders, invalid = book.diagnose()
+        status, plan, _, again, holders, invalid = book.diagnose()
     assert "pending   0002 step 0002" in status.expect(0).stdout
     assert "failed" in status.stdout
     assert 'column "nmae" of relation "item_0001" does not exist' in status.stdout
@@ -168,7 +168,7 @@ def test_migrate_when_a_revision_is_half_done(
         assert "failed outside a transaction and may be half done" in failed.stderr
         book = Runbook(shell, "migrate", shop.path, env)
 
-        status, _, again, _, _ = book.diagnose()
+        status, _, _, again, _, _ = book.diagnose()
         assert "state     behind" in status.expect(0).stdout
         assert "has changed the schema; only you can tell how far it came" in again.stderr
 
