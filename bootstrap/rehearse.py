@@ -58,6 +58,7 @@ class Rehearsal:
     taken_at: str | None = None
     restored_s: float = 0.0
     before: tuple[str, ...] = ()
+    pending: int = 0
     steps: tuple[observing.Revision, ...] = ()
     validated: validate.Validated | None = None
 
@@ -70,8 +71,10 @@ class Rehearsal:
             how = "" if each.exact else ", partly outside a transaction"
             lines.append(f"revision  {known.title(each.revision)}: {each.seconds:.2f} s{how}")
             lines += [f"          {table}" for table in each.tables]
-        if not self.steps:
+        if not self.pending:
             lines.append("revision  nothing is pending")
+        elif not self.steps:
+            lines.append("revision  applied by the app's own command, which cannot be observed")
         return "\n".join(lines)
 
     def document(self) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def _run(
         wanted = planning.make(there, known, base.look(), base)
         if destination != "heads":
             wanted = wanted.up_to(known, destination)
-        report.before = wanted.current
+        report.before, report.pending = wanted.current, len(wanted.pending)
         run = places.run_name()
         _, ignored = database.version_table(there.app)
 
