@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from bootstrap import catalog, settings
+from bootstrap import catalog, libpq, settings
 
 # What the database was compared with: the snapshot beside the revisions, the revisions replayed on
 # a scratch database, the models, or - where there is none of these - the heads alone.
@@ -54,15 +54,19 @@ class Finding:
         return {**asdict(self), "fix": list(self.fix), "missing": self.kind in _MISSING}
 
 
-def of(differences: Iterable[catalog.Difference]) -> tuple[Finding, ...]:
-    """The findings that differences between two catalogs, or flaws of one, are."""
+def of(differences: Iterable[catalog.Difference], schema: str = "public") -> tuple[Finding, ...]:
+    """The findings that differences between two catalogs, or flaws of one, are.
+
+    Fixes name no default schema: where that is not `public`, it is set before each of them.
+    """
+    before = () if schema in ("", "public") else (f"SET search_path TO {libpq.identifier(schema)}",)
     return tuple(
         Finding(
             each.kind,
             each.object,
             each.wanted,
             each.found,
-            each.fix,
+            (*before, *each.fix) if each.fix else (),
             each.destructive,
             each.note,
         )
@@ -123,14 +127,21 @@ def listed(found: Sequence[Finding]) -> str:
 def fix_sql(found: Iterable[Mapping[str, Any]]) -> str:
     """The statements that mend findings, given as documents.
 
-    Those by which data are lost are commented out.
+    Those by which data are lost are commented out. What mends several findings at once, as a table
+    of SQLite that is made anew, is printed with the first of them.
     """
     lines: list[str] = []
+    printed: set[tuple[str, ...]] = set()
     for each in found:
         lines.append(f"-- {each['object']}: wanted {each['wanted']}, found {each['found']}")
         if each["note"]:
             lines.append(f"-- {each['note']}")
-        for statement in each["fix"]:
+        fix = tuple(each["fix"])
+        if fix and fix in printed:
+            lines.append("-- mended by the statements above")
+            fix = ()
+        printed.add(fix)
+        for statement in fix:
             text = f"{statement.rstrip(';')};"
             lines += [f"-- {line}" for line in text.splitlines()] if each["destructive"] else [text]
         lines.append("")

@@ -91,9 +91,11 @@ def by_catalog(
     record: journal.Journal,
 ) -> Validated:
     """Compare the live schema with the one expected, and look for flaws that no schema shows."""
-    differences = catalog.compare(wanted.catalog, base.catalog())
+    live = base.catalog()
+    differences = catalog.compare(wanted.catalog, live)
     flaws = base.flaws(wanted.catalog, app_role=loaded.settings.app_role)
-    found = findings.of([*differences, *flaws])
+    schema = live.schema if live.dialect == "postgresql" else ""
+    found = findings.of([*differences, *flaws], schema)
     tables = sum(each.kind == "table" for each in wanted.catalog.objects)
     return _sorted(loaded, record, wanted.means, tables, found)
 
