@@ -48,8 +48,8 @@ def check(
         raise DriftError(
             f"{place} was changed by hand since it was last brought up, and revisions are pending; "
             f"nothing was migrated; {findings.count(stopping)}{findings.listed(stopping)}\n"
-            "undo what was changed (bootstrapd validate --fix-sql shows how, once nothing is "
-            f"pending), or let the revisions run on it as it is: BOOTSTRAPD_ACCEPT_DRIFT={name}",
+            "undo what was changed (the statements for it are in --json), or let the revisions run "
+            f"on it as it is: BOOTSTRAPD_ACCEPT_DRIFT={name}",
             findings=[each.document() for each in stopping],
             accept_drift=name,
         )

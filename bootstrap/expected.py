@@ -171,7 +171,9 @@ def replay(
     goal: Sequence[str] = known.heads if revision == "heads" else (revision,)
     total = len(known.ancestors(goal))
     with scratch.database(loaded, record, dialect) as place:
-        record.event("replaying", f"replaying {total} revisions on {place.identity}")
+        record.event(
+            "replaying", f"replaying {total} revision{'s' * (total != 1)} on {place.identity}"
+        )
         here = replace(loaded, target=place, direct=None, fallback=None)
         with child.Worker(here, record, run="replay", stop=stop) as worker:
             try:

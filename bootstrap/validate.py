@@ -57,13 +57,14 @@ class Validated:
     @property
     def message(self) -> str:
         """What was compared, as a clause."""
-        what = {
-            "snapshot": f"{self.tables} tables, by the snapshot of its revisions",
-            "replay": f"{self.tables} tables, by its revisions replayed",
-            "models": f"{self.tables} tables, by its models",
-            "heads": "revisions only",
+        if self.means == "heads":
+            return "revisions only"
+        by = {
+            "snapshot": "the snapshot of its revisions",
+            "replay": "its revisions replayed",
+            "models": "its models",
         }
-        return what[self.means]
+        return f"{self.tables} table{'s' * (self.tables != 1)}, by {by[self.means]}"
 
 
 def validate(

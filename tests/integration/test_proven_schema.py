@@ -353,8 +353,8 @@ def test_revisions_do_not_run_on_a_schema_that_was_changed_by_hand(
             "revisions are pending; nothing was migrated; 1 difference:\n  view named: wanted "
         )
         assert error["message"].endswith(
-            "\nundo what was changed (bootstrapd validate --fix-sql shows how, once nothing is "
-            "pending), or let the revisions run on it as it is: "
+            "\nundo what was changed (the statements for it are in --json), or let the revisions "
+            "run on it as it is: "
             f"BOOTSTRAPD_ACCEPT_DRIFT={error['accept_drift']}"
         )
         assert look.revisions(database_url) == ["0003"]
