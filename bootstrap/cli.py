@@ -630,8 +630,6 @@ def _print_status(found: Document) -> None:
 
 def main() -> None:
     """The entry point. A user's mistake gets a message; only a fault of ours gets a traceback."""
-    # A start makes many objects and hardly any garbage; `serve` collects again.
-    gc.disable()
     try:
         sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
