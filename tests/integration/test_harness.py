@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import redis
 
+from tests.support import look
 from tests.support.cli import Result
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Server, Servers
@@ -61,8 +62,14 @@ def test_a_cold_standby_refuses_with_57p03_until_it_is_promoted(
     server: Server, servers: Servers
 ) -> None:
     standby = servers.standby(server, hot=False)
-    with pytest.raises(psycopg.OperationalError, match="not accepting connections"):
-        ask(standby.url("postgres"))
+
+    def refusal() -> str:
+        with pytest.raises(psycopg.OperationalError) as caught:
+            ask(standby.url("postgres"))
+        return str(caught.value)
+
+    # Until it has read what the copy lacks, it says that it is starting up.
+    look.until(lambda: "not accepting connections" in refusal())
     standby.promote()
     assert ask(standby.url("postgres")) == (1,)
 
