@@ -57,7 +57,7 @@ def keep(
     # Whoever brought the database here without us had come to an end, as far as one can tell.
     seen = [replace(history.noted(loaded, each, "seen"), settled=True) for each in past.unseen]
     changed = (each.now for each in (*past.reworded, *past.edited))
-    noted = [*changed, *seen, *past.unread]
+    noted = [*changed, *seen]
     if noted:
         base.ledger.note(noted)
 

@@ -1,15 +1,16 @@
 """What the ledger remembers of the applied revisions, beside the files of this release.
 
 A revision that was applied is not to change: another database would get another schema from it.
-Its files are remembered with two checksums before it runs, so that no moment to be killed at lies
-between the revision and its note. Where the bytes are others but the meaning is the same, somebody
-has mended a comment: that is told once.
+Its files are remembered before it runs, so that no moment to be killed at lies between the revision
+and its note. Where the bytes are others but the meaning is the same, somebody has mended a comment:
+that is told once. The text itself is kept, since to understand a revision takes longer than to
+apply it, and hardly any is ever edited.
 """
 
-import contextlib
+import base64
 import hashlib
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,8 +34,7 @@ class Edit:
 class History:
     """The applied revisions: those that mean something else now, those that only read otherwise.
 
-    `unseen` were there before bootstrapd knew them; of the `unread` only the bytes are known, since
-    the run that applied them was killed. `notes` is all that the ledger has, by id.
+    `unseen` were there before bootstrapd knew them. `notes` is all that the ledger has, by id.
     """
 
     applied: frozenset[str]
@@ -42,7 +42,6 @@ class History:
     edited: tuple[Edit, ...] = ()
     reworded: tuple[Edit, ...] = ()
     unseen: tuple[revisions.Revision, ...] = ()
-    unread: tuple[ledger.Note, ...] = ()
 
     @property
     def unsettled(self) -> bool:
@@ -54,74 +53,61 @@ def read(base: database.Database, known: revisions.Graph, current: Iterable[str]
     """Compare files and ledger; reads every applied revision's files."""
     notes = {note.revision: note for note in base.ledger.notes()}
     applied = known.ancestors(current)
-    edited: list[Edit] = []
-    reworded: list[Edit] = []
+    changed: list[Edit] = []
     unseen: list[revisions.Revision] = []
-    unread: list[ledger.Note] = []
     for revision in known.pending(()):
         if revision.id not in applied:
             continue
-        note = notes.get(revision.id)
-        contents = _contents(revision)
-        bytes_ = _bytes(contents)
-        if note is not None and bytes_ == note.bytes:
-            if contents and not note.meaning:
-                unread.append(replace(note, meaning=_meaning(contents)))
-            continue
-        if note is None or not note.bytes:
+        note, now = notes.get(revision.id), _contents(revision)
+        if note is None or (not note.bytes and _bytes(now)):
             unseen.append(revision)
-            continue
-        meaning = _meaning(contents)
-        now = replace(
-            note,
-            below=(*revision.down, *revision.needs),
-            bytes=bytes_,
-            meaning=meaning,
-            compatible_with=revision.compatible_with,
-        )
-        same = meaning and meaning == note.meaning
-        (reworded if same else edited).append(Edit(revision, note, now))
-    return History(
-        frozenset(applied), notes, tuple(edited), tuple(reworded), tuple(unseen), tuple(unread)
+        elif _bytes(now) != note.bytes:
+            changed.append(Edit(revision, note, _as_now(note, revision, now)))
+    edited, reworded = _sorted(base, changed)
+    return History(frozenset(applied), notes, edited, reworded, tuple(unseen))
+
+
+def _sorted(
+    base: database.Database, changed: Sequence[Edit]
+) -> tuple[tuple[Edit, ...], tuple[Edit, ...]]:
+    """Those that mean something else now, and those that only read otherwise.
+
+    A role that may not read the texts cannot tell, and cannot migrate either: to it none is edited.
+    """
+    sources = base.ledger.sources([each.revision.id for each in changed]) if changed else {}
+    if sources is None:
+        return (), tuple(changed)
+    edited: list[Edit] = []
+    reworded: list[Edit] = []
+    for each in changed:
+        meaning = _meaning(_unpacked(each.now.source))
+        before = _meaning(_unpacked(sources.get(each.revision.id, "")))
+        (reworded if meaning and meaning == before else edited).append(each)
+    return tuple(edited), tuple(reworded)
+
+
+def _as_now(
+    note: ledger.Note, revision: revisions.Revision, contents: Sequence[str]
+) -> ledger.Note:
+    return replace(
+        note,
+        below=(*revision.down, *revision.needs),
+        bytes=_bytes(contents),
+        source=_packed(contents),
+        compatible_with=revision.compatible_with,
     )
 
 
-@contextlib.contextmanager
-def remembered(
+def begin(
     loaded: settings.Loaded, base: database.Database, pending: Sequence[revisions.Revision]
-) -> Iterator[None]:
-    """Remember the bytes of revisions that the block is to apply, and with its end their meaning.
+) -> None:
+    """Remember revisions that are about to be applied.
 
-    What they mean is found out while the worker works. Raises MigrationError for a
-    `compatible_with` that no release could be compared with.
+    Raises MigrationError for a `compatible_with` that no release could be compared with.
     """
     _check_comparable(loaded, pending)
-    contents = [_contents(each) for each in pending]
-    notes = [
-        _note(loaded, each, "applied", content, "")
-        for each, content in zip(pending, contents, strict=True)
-    ]
-    if notes:
-        base.ledger.note(notes)
-    read: list[ledger.Note] = []
-
-    def understand() -> None:
-        for each, content in zip(notes, contents, strict=True):
-            read.append(replace(each, meaning=_meaning(content)))
-
-    understanding = threading.Thread(target=understand, daemon=True)
-    understanding.start()
-    try:
-        yield
-    except BaseException:
-        # The failure is what matters; what is missing then is found out by the next run.
-        with contextlib.suppress(*base.errors):
-            if read and not base.lost():
-                base.ledger.note(read)
-        raise
-    understanding.join()
-    if read:
-        base.ledger.note(read)
+    if pending:
+        base.ledger.note([noted(loaded, each, "applied") for each in pending])
 
 
 def _check_comparable(loaded: settings.Loaded, pending: Sequence[revisions.Revision]) -> None:
@@ -164,7 +150,7 @@ def forget(
     gone = history.applied - known.ancestors(current)
     notes = [history.notes[id_] for id_ in sorted(gone) if id_ in history.notes]
     if notes:
-        base.ledger.note([replace(each, bytes="", meaning="", settled=False) for each in notes])
+        base.ledger.note([replace(each, bytes="", source="", settled=False) for each in notes])
 
 
 def settle(base: database.Database, known: revisions.Graph, current: Sequence[str]) -> None:
@@ -178,21 +164,11 @@ def noted(
 ) -> ledger.Note:
     """A revision's files as they are now."""
     contents = _contents(revision)
-    return _note(loaded, revision, origin, contents, _meaning(contents))
-
-
-def _note(
-    loaded: settings.Loaded,
-    revision: revisions.Revision,
-    origin: ledger.Origin,
-    contents: Sequence[str],
-    meaning: str,
-) -> ledger.Note:
     return ledger.Note(
         revision=revision.id,
         below=(*revision.down, *revision.needs),
         bytes=_bytes(contents),
-        meaning=meaning,
+        source=_packed(contents),
         origin=origin,
         release=loaded.release,
         compatible_with=revision.compatible_with,
@@ -212,6 +188,17 @@ def _bytes(contents: Sequence[str]) -> str:
     if not contents:
         return ""
     return hashlib.sha256("\0".join(contents).encode(errors=_ERRORS)).hexdigest()
+
+
+def _packed(contents: Sequence[str]) -> str:
+    text = "\0".join(contents).encode(errors=_ERRORS)
+    return base64.b64encode(zlib.compress(text)).decode() if contents else ""
+
+
+def _unpacked(source: str) -> list[str]:
+    if not source:
+        return []
+    return zlib.decompress(base64.b64decode(source)).decode(errors=_ERRORS).split("\0")
 
 
 def _meaning(contents: Sequence[str]) -> str:

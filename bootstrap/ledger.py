@@ -62,9 +62,9 @@ Origin = Literal["applied", "marked", "seen"]
 class Note:
     """What is remembered of one revision, written before it is applied.
 
-    `below` are the revisions that it builds on or depends on. `bytes` and `meaning` are checksums
-    of its files; both are empty once it was taken back, and `meaning` where it was not or could not
-    be read.
+    `below` are the revisions that it builds on or depends on. `bytes` is a checksum
+    of its files and `source` their text, packed; both are empty once it was taken back, or where
+    there is only compiled code. `Ledger.notes` leaves the text out.
     `origin` says how it came into the database: applied, marked by hand, or seen, since it was
     there already. `release` is the one that did so, and `at` when, in ISO 8601; a None is now.
     `settled` tells that some release has since come to its end with nothing left to apply.
@@ -73,7 +73,7 @@ class Note:
     revision: str
     below: tuple[str, ...]
     bytes: str
-    meaning: str
+    source: str
     origin: Origin
     release: str
     at: str | None = None
@@ -124,6 +124,9 @@ class Ledger(Protocol):
 
     def note(self, notes: Sequence[Note]) -> None:
         """Remember these, in the place of what was remembered of the same revisions."""
+
+    def sources(self, revisions: Sequence[str]) -> Mapping[str, str] | None:
+        """The packed texts of these revisions, by id; None for a role that may not read them."""
 
     def settle(self, revisions: Sequence[str]) -> None:
         """Remember that a release has come to its end with these revisions applied."""

@@ -52,7 +52,7 @@ create table if not exists bootstrapd.revision (
   revision text not null,
   below text not null,
   bytes text not null,
-  meaning text not null,
+  source text not null,
   origin text not null check (origin in ('applied', 'marked', 'seen')),
   release text not null,
   at timestamptz not null default now(),
@@ -62,7 +62,10 @@ create table if not exists bootstrapd.revision (
 );
 create index if not exists attempt_running on bootstrapd.attempt (id) where result = 'running';
 grant usage on schema bootstrapd to public;
-grant select on bootstrapd.pin, bootstrapd.proof, bootstrapd.revision to public;
+grant select on bootstrapd.pin, bootstrapd.proof to public;
+-- Rows that a revision inserts are nobody's business but the owner's.
+grant select (app, revision, below, bytes, origin, release, at, compatible_with, settled)
+  on bootstrapd.revision to public;
 """
 
 _TABLES = _LEDGER.count("create table")
@@ -84,17 +87,17 @@ _ATTEMPT = (
 )
 _NOTE = """
 insert into bootstrapd.revision
-select $1, revision, below, bytes, meaning, origin, release,
+select $1, revision, below, bytes, source, origin, release,
        coalesce(at, clock_timestamp()), compatible_with, settled
   from json_to_recordset($2::json) as entry (
-    revision text, below text, bytes text, meaning text, origin text, release text,
+    revision text, below text, bytes text, source text, origin text, release text,
     at timestamptz, compatible_with text, settled boolean)
 on conflict (app, revision) do update set below = excluded.below, bytes = excluded.bytes,
-  meaning = excluded.meaning, origin = excluded.origin, release = excluded.release,
+  source = excluded.source, origin = excluded.origin, release = excluded.release,
   at = excluded.at, compatible_with = excluded.compatible_with, settled = excluded.settled
 """
 _NOTES = (
-    "select revision, below, bytes, meaning, origin, release,"
+    "select revision, below, bytes, '', origin, release,"
     " to_char(at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
     " compatible_with, settled from bootstrapd.revision where app = $1"
 )
@@ -220,6 +223,21 @@ class Ledger:
         entries = [{**vars(note), "below": json.dumps(note.below)} for note in notes]
         self._connection.execute(_NOTE, self._app, json.dumps(entries))
 
+    def sources(self, revisions: Sequence[str]) -> Mapping[str, str] | None:
+        """The packed texts of these; None for a role that may not read them."""
+        try:
+            rows = self._connection.execute(
+                "select revision, source from bootstrapd.revision where app = $1"
+                " and revision in (select json_array_elements_text($2::json))",
+                self._app,
+                json.dumps(list(revisions)),
+            )
+        except libpq.Error as error:
+            if error.sqlstate != INSUFFICIENT_PRIVILEGE:
+                raise
+            return None
+        return dict(rows)
+
     def settle(self, revisions: Sequence[str]) -> None:
         """Mark the rows, in one statement."""
         self._connection.execute(
@@ -248,7 +266,8 @@ class Ledger:
             "select count(*) = 1 from pg_catalog.pg_class c"
             " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
             " where n.nspname = 'bootstrapd' and c.relname = $1"
-            " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')",
+            " and has_schema_privilege(n.oid, 'usage')"
+            " and has_any_column_privilege(c.oid, 'select')",
             table,
         )
         return bool(readable)

@@ -27,7 +27,7 @@ create table if not exists schema (
 );
 create table if not exists revision (
   app text not null, revision text not null, below text not null, bytes text not null,
-  meaning text not null, origin text not null, release text not null, at text not null,
+  source text not null, origin text not null, release text not null, at text not null,
   compatible_with text, settled integer not null, primary key (app, revision)
 );
 """
@@ -129,7 +129,7 @@ class Ledger:
         """All rows of the app."""
         rows = sqlite.read_ledger(
             self._path,
-            "select revision, below, bytes, meaning, origin, release, at, compatible_with, settled"
+            "select revision, below, bytes, '', origin, release, at, compatible_with, settled"
             " from revision where app = ?",
             self._app,
         )
@@ -149,7 +149,7 @@ class Ledger:
                 note.revision,
                 json.dumps(note.below),
                 note.bytes,
-                note.meaning,
+                note.source,
                 note.origin,
                 note.release,
                 note.at,
@@ -157,6 +157,17 @@ class Ledger:
                 note.settled,
             )
         self._written("commit")
+
+    def sources(self, revisions: Sequence[str]) -> Mapping[str, str] | None:
+        """The packed texts of these."""
+        rows = sqlite.read_ledger(
+            self._path,
+            "select revision, source from revision where app = ?"
+            " and revision in (select value from json_each(?))",
+            self._app,
+            json.dumps(list(revisions)),
+        )
+        return dict(rows)
 
     def settle(self, revisions: Sequence[str]) -> None:
         """Mark the rows, in one statement."""

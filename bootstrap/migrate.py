@@ -94,12 +94,12 @@ class Stage:
         if wanted.pending:
             self._back_up()
         failing = self._failing(self._command)
-        with history.remembered(self._loaded, self._base, wanted.pending):
-            if self._loaded.app.initialise or self._loaded.app.migrate:
-                return self._by_own_commands(worker, failing, wanted, destination)
-            done = self._go(
-                worker, failing, wanted.current, "upgrade", destination, len(wanted.pending)
-            )
+        history.begin(self._loaded, self._base, wanted.pending)
+        if self._loaded.app.initialise or self._loaded.app.migrate:
+            return self._by_own_commands(worker, failing, wanted, destination)
+        done = self._go(
+            worker, failing, wanted.current, "upgrade", destination, len(wanted.pending)
+        )
         if not {each.id for each in wanted.pending} <= self._known.ancestors(done.after):
             raise failing.not_arrived(plan.listed(wanted.heads))
         return done
