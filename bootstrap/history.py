@@ -58,11 +58,14 @@ def read(base: database.Database, known: revisions.Graph, current: Iterable[str]
     for revision in known.pending(()):
         if revision.id not in applied:
             continue
-        note, now = notes.get(revision.id), _contents(revision)
-        if note is None or (not note.bytes and _bytes(now)):
+        note, contents = notes.get(revision.id), _contents(revision)
+        if note is not None and _bytes(contents) == note.bytes:
+            continue
+        if note is None or not note.bytes:
             unseen.append(revision)
-        elif _bytes(now) != note.bytes:
-            changed.append(Edit(revision, note, _as_now(note, revision, now)))
+        else:
+            now = _note(revision, contents, note.origin, note.release)
+            changed.append(Edit(revision, note, replace(now, at=note.at, settled=note.settled)))
     edited, reworded = _sorted(base, changed)
     return History(frozenset(applied), notes, edited, reworded, tuple(unseen))
 
@@ -84,18 +87,6 @@ def _sorted(
         before = _meaning(_unpacked(sources.get(each.revision.id, "")))
         (reworded if meaning and meaning == before else edited).append(each)
     return tuple(edited), tuple(reworded)
-
-
-def _as_now(
-    note: ledger.Note, revision: revisions.Revision, contents: Sequence[str]
-) -> ledger.Note:
-    return replace(
-        note,
-        below=(*revision.down, *revision.needs),
-        bytes=_bytes(contents),
-        source=_packed(contents),
-        compatible_with=revision.compatible_with,
-    )
 
 
 def begin(
@@ -163,14 +154,19 @@ def noted(
     loaded: settings.Loaded, revision: revisions.Revision, origin: ledger.Origin
 ) -> ledger.Note:
     """A revision's files as they are now."""
-    contents = _contents(revision)
+    return _note(revision, _contents(revision), origin, loaded.release)
+
+
+def _note(
+    revision: revisions.Revision, contents: Sequence[str], origin: ledger.Origin, release: str
+) -> ledger.Note:
     return ledger.Note(
         revision=revision.id,
         below=(*revision.down, *revision.needs),
         bytes=_bytes(contents),
         source=_packed(contents),
         origin=origin,
-        release=loaded.release,
+        release=release,
         compatible_with=revision.compatible_with,
     )
 
