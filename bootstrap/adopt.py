@@ -6,7 +6,7 @@ make of an empty database, and only a schema that is the same is stamped.
 
 from collections.abc import Sequence
 
-from bootstrap import catalog, child, drift, expected, findings, migrate, pin
+from bootstrap import catalog, child, drift, expected, findings, migrate, pin, plan
 from bootstrap import place as places
 from bootstrap.errors import DriftError, SettingsError
 from bootstrap.place import Place
@@ -22,7 +22,7 @@ def adopt(place: Place, revision: str) -> migrate.Migrated | None:
     if set(base.look().current) == set(goal):
         return None
     _check(place)
-    with record.stage("validate", f"comparing {place.identity} with revision {_named(goal)}"):
+    with record.stage("validate", f"comparing {place.identity} with revision {plan.listed(goal)}"):
         wanted = _expected(place, goal)
         _prove(place, wanted, goal)
     with place.recording():
@@ -33,7 +33,7 @@ def adopt(place: Place, revision: str) -> migrate.Migrated | None:
         pin.remember(here, base.pin(), record)
         run = places.run_name()
         with (
-            record.stage("migrate", f"stamping {place.identity} with {_named(goal)}"),
+            record.stage("migrate", f"stamping {place.identity} with {plan.listed(goal)}"),
             child.Worker(here, record, run=run, stop=place.stop, base=base) as worker,
         ):
             stage = migrate.Stage(here, base, known, record, place.stop, run)
@@ -47,8 +47,8 @@ def _check(place: Place) -> None:
     sight = place.base.look()
     if sight.current:
         raise SettingsError(
-            f"{place.identity} has a history already and is at {_named(sight.current)}; only a "
-            "database without one can be adopted"
+            f"{place.identity} has a history already and is at {plan.listed(sight.current)}; only "
+            "a database without one can be adopted"
         )
     if not sight.tables:
         raise SettingsError(
@@ -74,12 +74,9 @@ def _prove(place: Place, wanted: catalog.Catalog, goal: Sequence[str]) -> None:
     ]
     if found:
         raise DriftError(
-            f"{place.identity} is not what revision {_named(goal)} of app {place.here.app.name} "
-            f"makes, so nothing was stamped; {findings.count(found)}{findings.listed(found)}\n"
+            f"{place.identity} is not what revision {plan.listed(goal)} of app "
+            f"{place.here.app.name} makes, so nothing was stamped; {findings.count(found)}"
+            f"{findings.listed(found)}\n"
             "adopt the revision that it equals, or mend it first (the statements are in --json)",
             findings=[each.document() for each in found],
         )
-
-
-def _named(ids: Sequence[str]) -> str:
-    return ", ".join(ids) or "base"

@@ -4,7 +4,6 @@ A snapshot is a file beside the revisions, one a dialect, made by `bootstrapd sn
 """
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +16,13 @@ from bootstrap import (
     findings,
     journal,
     libpq,
+    plan,
     revisions,
     scratch,
     settings,
 )
 from bootstrap import target as targets
 from bootstrap.errors import DriftError, MigrationError, SettingsError
-
-CONNECT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def from_snapshot(
     if snapshot.heads != known.heads:
         record.event(
             "snapshot_stale",
-            f"{file} is of {', '.join(snapshot.heads) or 'base'}, and this release's heads are "
+            f"{file} is of {plan.listed(snapshot.heads)}, and this release's heads are "
             f"{', '.join(known.heads)}: it is not used; run: bootstrapd snapshot",
             level="warning",
         )
@@ -136,7 +134,7 @@ def _stale(
         return DriftError(f"there is no snapshot {file}; {run}")
     if before.heads != made.heads:
         return DriftError(
-            f"{file} is of {', '.join(before.heads) or 'base'}, and the revisions' heads are "
+            f"{file} is of {plan.listed(before.heads)}, and the revisions' heads are "
             f"{', '.join(made.heads)}; {run}"
         )
     found = findings.of(catalog.compare(made.catalog, before.catalog))
@@ -196,8 +194,7 @@ def _read(loaded: settings.Loaded, place: targets.Target) -> catalog.Catalog:
     version_table = database.version_table(loaded.app)
     if place.path is not None:
         return catalog.read_sqlite(str(place.path), version_table=version_table)
-    address, *_ = libpq.places(place.conninfo())
-    connection = libpq.connect(address, time.monotonic() + CONNECT_S)
+    connection = libpq.reach(place.conninfo())
     try:
         return catalog.read_postgres(connection, version_table=version_table)
     finally:

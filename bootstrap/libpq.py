@@ -44,6 +44,10 @@ _READERS: Mapping[int, Callable[[str], Any]] = {
 Row = tuple[Any, ...]
 
 
+# A server that has answered before answers within this time.
+REACH_S = 10.0
+
+
 class Error(Exception):
     """No connection, or no result: libpq's message, and the server's SQLSTATE if it has one."""
 
@@ -176,6 +180,15 @@ def connect(params: Mapping[str, str], deadline_s: float) -> Connection:
         pq.PQfinish(handle)
         raise
     return Connection(handle)
+
+
+def reach(params: Mapping[str, str], timeout_s: float = REACH_S) -> Connection:
+    """A connection to a server that is known to be there; of several addresses to the first.
+
+    Raises Error where it cannot be had within `timeout_s` seconds.
+    """
+    place, *_ = places(params)
+    return connect(place, time.monotonic() + timeout_s)
 
 
 def places(params: Mapping[str, str]) -> list[dict[str, str]]:

@@ -12,7 +12,6 @@ from bootstrap import libpq, options, postgres, target
 Blocks = Literal["nothing", "writes", "reads and writes"]
 
 SAMPLE_S = 0.005
-CONNECT_S = 10.0
 _SAMPLE = (
     "select distinct l.relation::int8, l.mode from pg_catalog.pg_locks l"
     " join pg_catalog.pg_stat_activity a on a.pid = l.pid"
@@ -194,8 +193,7 @@ def sampler(where: target.Target) -> Iterator[Sampler | None]:
     if not where.is_postgres:
         yield None
         return
-    place, *_ = libpq.places(where.conninfo())
-    made = Sampler(libpq.connect(place, time.monotonic() + CONNECT_S))
+    made = Sampler(libpq.reach(where.conninfo()))
     try:
         yield made
     finally:

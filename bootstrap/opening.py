@@ -95,7 +95,7 @@ def wait_for_revision(
             record.set(revisions=sight.current, heads=known.heads, ahead=bool(found.ahead))
             return sight
         left_s = deadline_s - time.monotonic()
-        at = ", ".join(sight.current) or "base"
+        at = plan.listed(sight.current)
         if left_s <= 0:
             raise WaitTimeoutError(
                 f"{loaded.target.identity} is at {at} and did not come to {', '.join(wanted)} in "

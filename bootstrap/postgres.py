@@ -307,8 +307,7 @@ class Postgres:
 
         That is what transaction mode means; in session mode each client keeps its own.
         """
-        place, *_ = libpq.places(self.target.conninfo())
-        other = libpq.connect(place, time.monotonic() + SECOND_LOGIN_S)
+        other = libpq.reach(self.target.conninfo(), SECOND_LOGIN_S)
         try:
             seen = set()
             for _ in range(3):

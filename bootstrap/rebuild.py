@@ -18,7 +18,6 @@ from bootstrap import attempts, journal, libpq, postgres, settings
 from bootstrap.errors import MigrationError, Terminated
 from bootstrap.place import Place
 
-CONNECT_S = 10.0
 POLL_S = 0.1
 _RETRY_FIRST_S, _RETRY_CAP_S = 0.5, 10.0
 UNIQUE_VIOLATION = "23505"
@@ -182,8 +181,7 @@ class Rebuild:
 
     def _run(self, statement: str) -> None:
         """Run one statement on a connection of its own, so that it can be ended from here."""
-        place, *_ = libpq.places(self._base.target.conninfo())
-        connection = libpq.connect(place, time.monotonic() + CONNECT_S)
+        connection = libpq.reach(self._base.target.conninfo())
         try:
             connection.execute(
                 "select pg_catalog.set_config(key, value, false)"

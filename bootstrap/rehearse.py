@@ -37,7 +37,6 @@ from bootstrap import plan as planning
 from bootstrap.errors import BootstrapdError, MigrationError, SettingsError, Terminated
 
 COMMAND = "bootstrapd rehearse"
-CONNECT_S = 10.0
 LOCK_WAIT_S = 10.0
 
 
@@ -302,8 +301,7 @@ def _base(there: settings.Loaded) -> Iterator[database.Database]:
     if there.target.is_postgres:
         from bootstrap import postgres
 
-        place, *_ = libpq.places(there.target.conninfo())
-        connection = libpq.connect(place, time.monotonic() + CONNECT_S)
+        connection = libpq.reach(there.target.conninfo())
         # Plans are made from statistics, which no dump has.
         connection.execute("analyze")
         base = postgres.Postgres(connection, there.target, there.app)

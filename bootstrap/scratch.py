@@ -20,7 +20,6 @@ from bootstrap import target as targets
 from bootstrap.errors import RefusedError
 
 PREFIX = "bootstrapd_scratch_"
-CONNECT_S = 10.0
 # While its maker lives, it holds an advisory lock with this and the database's own number.
 _LOCK_CLASS = int.from_bytes(b"scra", "big")
 _FOLDER_AGE_S = 60.0
@@ -84,8 +83,7 @@ def _driver(loaded: settings.Loaded, dialect: targets.Dialect) -> str:
 @contextlib.contextmanager
 def _connected(maker: targets.Target) -> Iterator[libpq.Connection]:
     try:
-        place, *_ = libpq.places(maker.conninfo())
-        connection = libpq.connect(place, time.monotonic() + CONNECT_S)
+        connection = libpq.reach(maker.conninfo())
     except libpq.Error as error:
         raise RefusedError(
             f"no scratch database could be made on {maker.identity}: {error}"

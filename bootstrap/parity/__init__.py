@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bootstrap import child, journal, revisions, scratch, settings
+from bootstrap import child, journal, plan, revisions, scratch, settings
 from bootstrap import target as targets
 from bootstrap.errors import DriftError, MigrationError
 from bootstrap.parity import allowed, shape
@@ -64,8 +64,7 @@ class Report:
             f"{count} {shape.plural(kind, count)}" for kind, count in self.same.items()
         )
         lines = [
-            f"{self.app} at {', '.join(self.heads) or 'base'}: {self.servers[0]} and "
-            f"{self.servers[1]}",
+            f"{self.app} at {plan.listed(self.heads)}: {self.servers[0]} and {self.servers[1]}",
             f"the same: {same or 'nothing'}",
             "allowed:" if self.allowed else "allowed: nothing was needed",
         ]

@@ -12,8 +12,7 @@ from tests.support.proxy import Proxy
 
 
 def opened(url: str) -> libpq.Connection:
-    place, *_ = libpq.places(target.parse(url).conninfo())
-    return libpq.connect(place, time.monotonic() + 5)
+    return libpq.reach(target.parse(url).conninfo())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """One look at a database tells whether its schema is still the one that was proven."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -40,8 +39,7 @@ def url(server: Server) -> str:
 @pytest.fixture
 def base(url: str) -> Iterator[postgres.Postgres]:
     where = target.parse(url)
-    place, *_ = libpq.places(where.conninfo())
-    connection = libpq.connect(place, time.monotonic() + 10)
+    connection = libpq.reach(where.conninfo())
     with closing(postgres.Postgres(connection, where, app.shipped("godel"))) as made:
         yield made
 
@@ -115,8 +113,7 @@ def test_an_empty_database_is_told_from_all_others(server18: Server) -> None:
         ("create temp table mine (id int)", database.EMPTY),
         ("create type mood as enum ('sad')", ""),
     ):
-        place, *_ = libpq.places(where.conninfo())
-        connection = libpq.connect(place, time.monotonic() + 10)
+        connection = libpq.reach(where.conninfo())
         with closing(postgres.Postgres(connection, where, app.shipped("godel"))) as base:
             connection.execute(make)
             assert (base.look().catalog == database.EMPTY) is (catalog == database.EMPTY)

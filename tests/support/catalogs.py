@@ -1,6 +1,5 @@
 """Catalogs of real databases."""
 
-import time
 from contextlib import closing
 
 from bootstrap import catalog, libpq, target
@@ -16,8 +15,7 @@ def driver_url(url: str) -> str:
 
 def connect(url: str) -> libpq.Connection:
     """A connection without SQLAlchemy; the caller closes it."""
-    place, *_ = libpq.places(target.parse(url).conninfo())
-    return libpq.connect(place, time.monotonic() + 10)
+    return libpq.reach(target.parse(url).conninfo())
 
 
 def read(connection: libpq.Connection) -> catalog.Catalog:
