@@ -498,6 +498,47 @@ def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: boo
     return found
 
 
+@command(*_WRITING)
+@click.option(
+    "--from", "source", metavar="URL", help="the SQLite file (default: the one of the app)"
+)
+@click.option(
+    "--to", "destination", metavar="URL", help="the PostgreSQL database (default: as configured)"
+)
+@click.option("--dry-run", is_flag=True, help="only scan; the target is not written to")
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="CLASS=ACTION",
+    help="what to do with a class of problems instead of stopping; may be given for several",
+)
+@click.option(
+    "--time",
+    "times",
+    multiple=True,
+    metavar="TABLE.COLUMN=FORM",
+    help="what numbers in a column of times are: epoch_s, epoch_ms or epoch_us",
+)
+@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="write the report")
+@click.option(
+    "--rejects", metavar="FILE", type=click.Path(path_type=Path), help="every problem, as NDJSON"
+)
+@click.option(
+    "--resume", is_flag=True, help="go on with a move that is committed: verify, cut over"
+)
+@verb
+def move(call: Call, destination: str | None, **asked: Any) -> Document:
+    """Move the rows of a SQLite file to PostgreSQL: scan, copy, verify. Exit 5 on bad values.
+
+    Nothing is written before every value is known to fit. All is committed at once, after source
+    and target were found equal.
+    """
+    if destination:
+        call.flags = {**call.flags, "DATABASE_URL": destination}
+    return work(call, "move", asked)
+
+
 @command()
 @click.argument("path", metavar="[PATH]", default=".", type=click.Path(path_type=Path))
 @verb

@@ -333,6 +333,21 @@ def seed(
         return {"changed": seeded.inserted > 0, "seeded": seeded.tables}
 
 
+def move(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    asked: Mapping[str, Any],
+) -> Document:
+    """Move the rows of a SQLite file into the target, which is PostgreSQL; or only scan them."""
+    from bootstrap.move import request as requests
+    from bootstrap.move import stage
+
+    request = requests.read(loaded, **asked)
+    with places.opened(loaded, record, stop, to_write=not request.dry_run) as place:
+        return stage.move(place, request).document()
+
+
 @contextlib.contextmanager
 def _stage(place: Place, doing: str) -> Iterator[tuple[migrate.Stage, child.Worker]]:
     """The migrate stage under the lock, with a worker to do it."""

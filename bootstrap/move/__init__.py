@@ -1,0 +1,1 @@
+"""Move an app's rows from SQLite to PostgreSQL: scan, prepare, copy, verify, cut over."""
