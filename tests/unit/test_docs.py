@@ -180,7 +180,7 @@ def _refused(command: str) -> str | None:
 
 def test_a_command_that_is_wrong_would_be_found() -> None:
     assert _refused("bootstrapd run -- true") is None
-    assert _refused("bootstrapd move") == "bootstrapd move: there is no 'move'"
+    assert _refused("bootstrapd travel") == "bootstrapd travel: there is no 'travel'"
     assert _refused("bootstrapd wait --revison head") is not None
     assert _refused("bootstrapd rollback") is not None
 
