@@ -1,0 +1,1 @@
+"""Ansible: the module here, and roles and playbooks on hosts with systemd."""
