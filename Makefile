@@ -18,7 +18,7 @@ PIP_COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-s
 # Before 3.11.3, as in Debian 12, redis needs a package that newer Pythons would leave out.
 PIN_FOR = pyproject.toml requirements/older-pythons.in
 
-.PHONY: help run test lint format bench older requirements wheel clean clean-venv
+.PHONY: help run test lint format bench older ansible requirements wheel clean clean-venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -56,13 +56,14 @@ requirements: $(VENV)/ready ## pin the newest of everything anew
 	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements/base.txt \
 		--output-file requirements/dev.txt $(PIN_FOR)
 	$(PIP_COMPILE) --upgrade --output-file requirements/older.txt requirements/older.in
+	$(PIP_COMPILE) --upgrade --output-file requirements/ansible.txt requirements/ansible.in
 
 clean: ## what builds and tests left behind
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 clean-venv: ## the virtual environments
-	rm -rf $(VENV) .venv-older
+	rm -rf $(VENV) .venv-older .venv-ansible
 
 older: .venv-older/ready ## an environment with SQLAlchemy 1.4 and an old Alembic, for tests of such apps
 
@@ -70,6 +71,14 @@ older: .venv-older/ready ## an environment with SQLAlchemy 1.4 and an old Alembi
 	rm -rf .venv-older
 	$(PYTHON) -m venv .venv-older
 	.venv-older/bin/python -m pip install --quiet --require-hashes --requirement $<
+	touch $@
+
+ansible: .venv-ansible/ready ## Ansible and its collections for the playbooks, in .venv-ansible
+
+.venv-ansible/ready: requirements/ansible.txt
+	rm -rf .venv-ansible
+	$(PYTHON) -m venv .venv-ansible
+	.venv-ansible/bin/python -m pip install --quiet --require-hashes --requirement $<
 	touch $@
 
 $(VENV)/pinned: requirements/dev.txt
