@@ -9,6 +9,7 @@ from sqlalchemy import orm
 
 from bootstrap import backoff, target
 from bootstrap import engine as engines
+from bootstrap.errors import IdentityError
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -32,7 +33,8 @@ class Client:
 
     Work is tried again, up to `tries` times in all, after a serialization failure, a deadlock or a
     lost connection; the first time after `retry_delay_s`, of which up to half is taken off at
-    random. Errors are SQLAlchemy's, with the driver's as their cause.
+    random. Errors are SQLAlchemy's, with the driver's as their cause; IdentityError where a SQLite
+    file's rows have moved to another database.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Client:
         """Whether the database answers; never raises."""
         try:
             self.connect()
-        except sa.exc.SQLAlchemyError:
+        except (sa.exc.SQLAlchemyError, IdentityError):
             return False
         return True
 

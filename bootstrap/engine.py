@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from psycopg.abc import PQGen
 from sqlalchemy import event
 
-from bootstrap import models, target
+from bootstrap import fence, models, target
 from bootstrap.errors import SettingsError
 
 BUSY_TIMEOUT_S = 5.0
@@ -52,8 +52,9 @@ class Options:
 def make(where: target.Target, options: Options) -> sa.Engine:
     """An engine for `where`, which connects when it is first used.
 
-    A SQLite file that is not there is not made: that is the migrations' part. In memory all share
-    one connection. Raises SettingsError for pool options in the URL that make no sense.
+    A SQLite file that is not there is not made: that is the migrations' part. One whose rows have
+    moved elsewhere is not opened: to connect raises IdentityError. In memory all share one
+    connection. Raises SettingsError for pool options in the URL that make no sense.
     """
     pool: dict[str, Any] = {
         "pool_size": options.pool_size,
@@ -198,7 +199,12 @@ def _sqlite(where: target.Target, options: Options, pool: dict[str, Any]) -> sa.
         connection.set_progress_handler(connection.is_late, _CLOCK_STEPS)
         connection.execute("pragma foreign_keys = on")
         if path is not None:
-            connection.execute("pragma journal_mode = wal")
+            try:
+                fence.refuse(connection, path)
+                connection.execute("pragma journal_mode = wal")
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool, **pool)

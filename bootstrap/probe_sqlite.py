@@ -10,6 +10,9 @@ from urllib.parse import quote
 from bootstrap.answer import Answer, ErrorClass, answer
 from bootstrap.target import Target
 
+# Reads the schema, and finds the view in a file whose rows have moved.
+_MOVED = "select 1 from sqlite_schema where type = 'view' and name = 'bootstrapd_moved'"
+
 
 class Sqlite:
     """Probes a SQLite file; one that is not there yet but can be made is ready.
@@ -29,7 +32,10 @@ class Sqlite:
         self._create_parent = create_parent
 
     def probe(self, timeout_s: float) -> Answer:  # noqa: ARG002 - a file answers at once
-        """Look at the folder, the file and its schema."""
+        """Look at the folder, the file and its schema.
+
+        Raises IdentityError where the rows have moved to another database.
+        """
         if self._path is None:
             return answer("none", exists=False, read_only=False)
         # SQLite follows links, and puts its journal where they lead.
@@ -81,7 +87,10 @@ def _schema(path: Path, writable: bool) -> Answer:
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=0)
         try:
-            connection.execute("select count(*) from sqlite_schema").fetchone()
+            if connection.execute(_MOVED).fetchone():
+                from bootstrap import fence
+
+                fence.refuse(connection, path)
         finally:
             connection.close()
     except sqlite3.Error as error:

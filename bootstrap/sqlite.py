@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bootstrap import ledger_sqlite
 
 PIN = "bootstrapd_pin"
+# The view in a file whose rows have moved; see `fence`.
+MOVED = "bootstrapd_moved"
 BUSY_TIMEOUT_S = 5.0
 
 
@@ -51,7 +53,10 @@ class Sqlite:
         return ledger_sqlite.Ledger(self.ledger_path, self._app.name)
 
     def look(self) -> database.Sight:
-        """The state now; a file that is not there is an empty database."""
+        """The state now; a file that is not there is an empty database.
+
+        Raises IdentityError where the rows have moved elsewhere.
+        """
         if not self.path.exists():
             return database.Sight(None, 0, database.EMPTY, None, None, sqlite3.sqlite_version)
         with _opened(self.path, "ro") as connection:
@@ -59,6 +64,10 @@ class Sqlite:
                 "select type, name, coalesce(sql, '') from sqlite_schema"
                 " where name not like 'sqlite_%' order by type, name"
             ).fetchall()
+            if ("view", MOVED) in {(kind, name) for kind, name, _ in objects}:
+                from bootstrap import fence
+
+                fence.refuse(connection, self.path)
             _, version = database.version_table(self._app)
             revisions: tuple[str, ...] | None = None
             if ("table", version) in {(kind, name) for kind, name, _ in objects}:

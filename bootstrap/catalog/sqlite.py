@@ -10,8 +10,8 @@ from bootstrap.catalog import sqlite_table, sqlite_words, words
 from bootstrap.catalog.model import Catalog, Object, catalog
 from bootstrap.catalog.words import Word
 
-# bootstrapd's own, by which it knows the database again.
-_PIN = "bootstrapd_pin"
+# bootstrapd's own: by which it knows the database again, and where the rows have moved.
+_OWN = ("bootstrapd_pin", "bootstrapd_moved")
 
 _KINDS = frozenset(("TABLE", "INDEX", "VIEW", "TRIGGER"))
 _STATEMENTS = (
@@ -29,8 +29,8 @@ def read(
 ) -> Catalog:
     """What the database consists of; `place` is a connection or a file, which is only read.
 
-    Left out are SQLite's own tables, those that belong to a virtual table, the view by which
-    bootstrapd knows the database again, and the version table, whose schema does not count. Raises
+    Left out are SQLite's own tables, those that belong to a virtual table, bootstrapd's own
+    views, and the version table, whose schema does not count. Raises
     sqlite3.Error.
     """
     if isinstance(place, sqlite3.Connection):
@@ -56,7 +56,7 @@ def _read(connection: sqlite3.Connection, version_table: str) -> Catalog:
 def _is_own(name: str, table: str, version_table: str, virtual: Sequence[str]) -> bool:
     return (
         version_table.lower() in (name.lower(), table.lower())
-        or name == _PIN
+        or name in _OWN
         or any(name.startswith(f"{each}_") for each in virtual)
     )
 

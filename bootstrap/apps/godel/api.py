@@ -19,6 +19,7 @@ from starlette.routing import Route
 from bootstrap import engine
 from bootstrap.apps.godel import bodies
 from bootstrap.apps.godel.storage import Storage
+from bootstrap.errors import IdentityError
 from bootstrap.repository import Repository
 
 PREFIXES = ("/api", "/api/v1")
@@ -59,6 +60,7 @@ def application(storage: Storage) -> Starlette:
         exception_handlers={
             HTTPException: _http_problem,
             sa.exc.SQLAlchemyError: _database_problem,
+            IdentityError: _moved,
             Exception: _unexpected,
         },
     )
@@ -203,6 +205,12 @@ async def _database_problem(request: Request, error: Exception) -> Response:
         detail = f"the database {identity} is away; trying again may help"
     log.warning("%s %s: 503: %s: %s", request.method, request.url.path, detail, reason)
     return _problem(503, detail, {"Retry-After": "1"})
+
+
+async def _moved(_: Request, error: Exception) -> Response:
+    assert isinstance(error, IdentityError)
+    log.error("%s", error.message)
+    return _problem(503, error.message)
 
 
 async def _unexpected(_: Request, __: Exception) -> Response:

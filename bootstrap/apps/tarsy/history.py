@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bootstrap import backoff, engine, journal, redact, settings, target
 from bootstrap.apps.tarsy import models, repositories
 from bootstrap.client import Client, Tables
-from bootstrap.errors import BootstrapdError
+from bootstrap.errors import BootstrapdError, IdentityError
 
 log = logging.getLogger("tarsy")
 
@@ -167,7 +167,7 @@ class DatabaseHealthChecker:
         """Whether it answers; why it does not is logged."""
         try:
             await asyncio.to_thread(self._client.connect)
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, IdentityError) as error:
             reason = " ".join(redact.text(str(error.__cause__ or error)).split())
             log.error("history: %s does not answer: %s", self._client.target.identity, reason)
             return False
