@@ -527,6 +527,7 @@ def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: boo
 @click.option(
     "--resume", is_flag=True, help="go on with a move that is committed: verify, cut over"
 )
+@click.option("--fence", is_flag=True, help="then make the file read-only, for every program")
 @verb
 def move(call: Call, destination: str | None, **asked: Any) -> Document:
     """Move the rows of a SQLite file to PostgreSQL: scan, copy, verify. Exit 5 on bad values.

@@ -21,6 +21,7 @@ from bootstrap.errors import IdentityError, LockError, RefusedError
 # Where the header says how the file may be written and read: 1 is by a journal, 2 by a WAL.
 _WRITE_VERSION_AT, _READ_VERSION_AT = 18, 19
 _NOBODYS_VERSION = 255
+_RIGHTS = "check its disk, and this user's rights to it and its folder"
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,22 @@ class Mark:
 class Guard:
     """Knows whether anybody has written to a file since this was made, and fences it if nobody has.
 
-    It holds no lock and no transaction: the live app goes on. Make it before the snapshot that is
-    copied is taken, in the same process.
+    Until it is sealed it holds no lock and no transaction: the live app goes on. Make it before the
+    snapshot that is copied is taken, in the same process. With `to_fence`, LockError says at once
+    that others have the file open.
     """
 
     def __init__(self, path: Path, *, to_fence: bool) -> None:
         self._path = path
+        self._sealed = False
+        self._mode = ""
         with _explained(path), contextlib.ExitStack() as stack:
             # Opened before any lock is taken, and closed after: closing any descriptor of a file
             # gives up all locks that this process has on it.
             self._descriptor = os.open(path, os.O_RDWR if to_fence else os.O_RDONLY)
             stack.callback(os.close, self._descriptor)
+            if to_fence and not self._is_read_only():
+                _try_alone(path)
             self._connection = sqlite.connect(path, "rw" if to_fence else "ro")
             stack.callback(self._connection.close)
             self._seen = self._version()
@@ -68,38 +74,48 @@ class Guard:
 
     def fenced(self) -> Mark | None:
         """The mark of a file that is fenced already; None also where that was cut short."""
-        if os.pread(self._descriptor, 1, _WRITE_VERSION_AT)[0] != _NOBODYS_VERSION:
-            return None
-        return read(self._connection)
+        return read(self._connection) if self._is_read_only() else None
+
+    def seal(self) -> None:
+        """Shut everybody else out, until this is closed.
+
+        All other connections of this process to the file must be closed. Raises IdentityError where
+        it was written to since, LockError where others have it open. A file that is fenced already
+        needs no seal.
+        """
+        if self._sealed or self.fenced():
+            return
+        with _explained(self._path):
+            (self._mode,) = self._connection.execute("pragma journal_mode").fetchone()
+            # In this mode even a WAL is written under a lock that leaves no other connection.
+            self._connection.execute("pragma locking_mode = exclusive")
+            self._connection.execute("begin exclusive")
+        if self.changed():
+            raise IdentityError(
+                f"{self._path} was written to since the move began, and that would be missing: it "
+                "is not fenced; stop what writes to it and move again",
+                changed_since=True,
+            )
+        self._sealed = True
 
     def fence(self, identity: str, target: str, report: str) -> Mark:
-        """Mark the file as moved to the database `identity` at `target`, for good.
+        """Mark the file, sealed if it is not yet, as moved to the database `identity` at `target`.
 
-        From before the last look at its state to the end nobody else can open it. Killed in
-        between, the file is as it was, or it is marked and a further call does the rest. All other
-        connections of this process to it must be closed. Raises IdentityError where it has changed
-        since or is marked as moved elsewhere, LockError where others have it open.
+        Killed in between, the file is as it was, or it is marked and a further call does the rest.
+        Raises what `seal` does, and IdentityError for a file that is fenced already because it was
+        moved elsewhere.
         """
         already = self.fenced()
         if already is not None:
             if already.identity != identity:
                 refuse(self._connection, self._path)
             return already
+        self.seal()
         now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         with _explained(self._path):
-            (mode,) = self._connection.execute("pragma journal_mode").fetchone()
-            # In this mode even a WAL is written under a lock that leaves no other connection.
-            self._connection.execute("pragma locking_mode = exclusive")
-            self._connection.execute("begin exclusive")
-            if self.changed():
-                self._connection.execute("rollback")
-                raise IdentityError(
-                    f"{self._path} was written to since the move began, and that was not moved: "
-                    "it is not fenced; stop what writes to it and move again",
-                    changed_since=True,
-                )
             before = read(self._connection)
-            mark = Mark(identity, target, now, report, before.journal_mode if before else mode)
+            mode = before.journal_mode if before else self._mode
+            mark = Mark(identity, target, now, report, mode)
             self._connection.execute(f"drop view if exists {sqlite.MOVED}")
             self._connection.execute(_view(mark))
             self._connection.execute("commit")
@@ -108,6 +124,9 @@ class Guard:
             _write_version(self._descriptor, _NOBODYS_VERSION)
             self._connection.close()
         return mark
+
+    def _is_read_only(self) -> bool:
+        return os.pread(self._descriptor, 1, _WRITE_VERSION_AT) == bytes([_NOBODYS_VERSION])
 
     def _version(self) -> int:
         number: int
@@ -159,6 +178,12 @@ def lift(path: Path) -> None:
             connection.execute(f"drop view {sqlite.MOVED}")
 
 
+def _try_alone(path: Path) -> None:
+    with _explained(path), contextlib.closing(sqlite.connect(path, "rw")) as connection:
+        connection.execute("pragma locking_mode = exclusive")
+        connection.execute("begin exclusive")
+
+
 def _write_version(descriptor: int, version: int) -> None:
     """One byte: it is written or it is not."""
     os.pwrite(descriptor, bytes([version]), _WRITE_VERSION_AT)
@@ -182,6 +207,6 @@ def _explained(path: Path) -> Iterator[None]:
                 f"{sqlite.BUSY_TIMEOUT_S:g} s; stop the app that uses it (fuser "
                 f"{shlex.quote(str(path))} shows who), then run this again"
             ) from error
-        raise RefusedError(f"{path} could not be written: {error}; nothing is lost") from error
+        raise RefusedError(f"{path} could not be written: {error}; {_RIGHTS}") from error
     except OSError as error:
-        raise RefusedError(f"{path} could not be written: {error.strerror}") from error
+        raise RefusedError(f"{path} could not be written: {error.strerror}; {_RIGHTS}") from error

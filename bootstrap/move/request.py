@@ -26,6 +26,7 @@ class Request:
     times: Mapping[str, TimeForm]
     dry_run: bool = False
     resume: bool = False
+    fence: bool = False
     report: Path | None = None
     rejects: Path | None = None
 
@@ -44,6 +45,7 @@ def read(
     times: Sequence[str] = (),
     dry_run: bool = False,
     resume: bool = False,
+    fence: bool = False,
     report: Path | None = None,
     rejects: Path | None = None,
 ) -> Request:
@@ -59,6 +61,7 @@ def read(
         times=_times(times),
         dry_run=dry_run,
         resume=resume,
+        fence=fence,
         report=report,
         rejects=rejects,
     )

@@ -186,7 +186,7 @@ def test_a_file_that_was_written_to_since_is_not_fenced(path: Path, statements: 
         with pytest.raises(IdentityError) as caught:
             guard.fence(IDENTITY, PLACE, "")
     assert caught.value.message == (
-        f"{path} was written to since the move began, and that was not moved: it is not fenced; "
+        f"{path} was written to since the move began, and that would be missing: it is not fenced; "
         "stop what writes to it and move again"
     )
     assert contents(path) == before
@@ -201,12 +201,8 @@ def test_a_file_in_use_is_not_fenced(
     path: Path, statements: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
-    with (
-        elsewhere(path, statements),
-        fence.Guard(path, to_fence=True) as guard,
-        pytest.raises(LockError) as caught,
-    ):
-        guard.fence(IDENTITY, PLACE, "")
+    with elsewhere(path, statements), pytest.raises(LockError) as caught:
+        fence.Guard(path, to_fence=True)
     assert caught.value.message == (
         f"another process has {path} open, and did not close it in 0.2 s; stop the app that uses "
         f"it (fuser '{path}' shows who), then run this again"
@@ -221,19 +217,42 @@ def test_an_idle_connection_to_a_wal_stands_in_the_way(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
+    with elsewhere(path, "select * from item"), pytest.raises(LockError):
+        fence.Guard(path, to_fence=True)
+    fenced(path)
+
+
+def test_a_file_that_came_into_use_is_not_fenced(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
     with (
-        elsewhere(path, "select * from item"),
         fence.Guard(path, to_fence=True) as guard,
+        elsewhere(path, "begin; select * from item"),
         pytest.raises(LockError),
     ):
-        guard.fence(IDENTITY, PLACE, "")
+        guard.seal()
     fenced(path)
+
+
+def test_a_sealed_file_is_nobody_elses(path: Path) -> None:
+    with fence.Guard(path, to_fence=True) as guard:
+        guard.seal()
+        with opened(path) as connection, pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("select * from item")
+        assert str(caught.value) == "database is locked"
+    with opened(path) as connection:
+        connection.execute("insert into item values (2, 'two')")
+        assert fence.read(connection) is None
 
 
 def test_a_file_that_may_not_be_written_is_not_fenced(path: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         fence.Guard(tmp_path, to_fence=True)
-    assert caught.value.message == f"{tmp_path} could not be written: Is a directory"
+    assert caught.value.message == (
+        f"{tmp_path} could not be written: Is a directory; check its disk, and this "
+        "user's rights to it and its folder"
+    )
 
 
 # -- kill -9 ---------------------------------------------------------------------------------------
