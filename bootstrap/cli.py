@@ -560,6 +560,24 @@ def init(call: Call, path: Path) -> Document:
     return {"changed": True, **made.document()}
 
 
+@command()
+@click.argument("files", metavar="[FILES]...", nargs=-1, type=click.Path(path_type=Path))
+@verb
+def doctor(call: Call, files: Sequence[Path]) -> Document:
+    """Look for faults in compose files and systemd units. Exit 5 on errors.
+
+    Several compose files are a base and its overlays; without FILES they are those that compose
+    takes in this folder. A consent: # bootstrapd: allow RULE, because REASON
+    """
+    from bootstrap.doctor import examine, text
+
+    found = examine.examine(files, settings.environment())
+    if not call.as_json:
+        click.echo(text.report(found), nl=False)
+    examine.judge(found)
+    return found.document()
+
+
 @command("BOOTSTRAPD_HEALTH_ADDRESS")
 @verb
 def healthcheck(call: Call) -> Document:

@@ -129,6 +129,11 @@ def effective(
     return _values(names, _settings(names))
 
 
+def environment() -> Mapping[str, str]:
+    """The environment as it is, for files of others that name its variables."""
+    return os.environ
+
+
 def load_apps(
     flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
 ) -> dict[str, apps.App]:

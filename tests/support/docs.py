@@ -170,6 +170,16 @@ def lint_table() -> str:
     )
 
 
+def doctor_table() -> str:
+    """Every rule of doctor: where it holds, and why what it finds is a fault."""
+    from bootstrap.doctor import rules as doctors
+
+    return _table(
+        ("rule", "", "why"),
+        ((f"`{rule.name}`", rule.severity, rule.why) for rule in doctors.ALL),
+    )
+
+
 def exit_codes_table() -> str:
     """Every exit code: its meaning and its runbook."""
     failures = (
@@ -184,6 +194,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "findings": findings_table,
     "lint": lint_table,
+    "doctor": doctor_table,
     "apps": apps_table,
     "aliases": aliases_table,
     "own settings": own_settings_table,
