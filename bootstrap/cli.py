@@ -579,12 +579,15 @@ def doctor(call: Call, files: Sequence[Path]) -> Document:
 
 
 @command("BOOTSTRAPD_HEALTH_ADDRESS")
+@click.option("--url", metavar="URL", help="Then the app must answer here too, under status 400.")
 @verb
-def healthcheck(call: Call) -> Document:
+def healthcheck(call: Call, url: str | None) -> Document:
     """Exit 0 if a running bootstrapd says ready, else 1. Asks no database."""
     from bootstrap import healthcheck as checking
 
     health = checking.check(call.load())
+    if health.ready and url and (wrong := checking.app(url)) is not None:
+        health = checking.Health(False, health.phase, wrong, "app")
     document = {
         "ok": health.ready,
         "exit_code": int(not health.ready),

@@ -5,8 +5,10 @@ import json
 import threading
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
 
-from bootstrap import settings, statusfile
+from bootstrap import redact, settings, statusfile
+from bootstrap.errors import SettingsError
 
 # What listens on these is reached on the loopback.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is translated, not bound to
@@ -14,12 +16,12 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is translated, n
 
 @dataclass(frozen=True)
 class Health:
-    """Whether the app may run, why or why not, and who said so: the process, its file, nobody."""
+    """Whether the app may run, why or why not, and who said so: the process, its file, the app."""
 
     ready: bool
     phase: str
     reason: str
-    source: Literal["http", "file", "none"]
+    source: Literal["http", "file", "app", "none"]
 
 
 def check(loaded: settings.Loaded, timeout_s: float = 1.0) -> Health:
@@ -37,6 +39,38 @@ def check(loaded: settings.Loaded, timeout_s: float = 1.0) -> Health:
         address = loaded.settings.health_address
         return Health(False, "unknown", f"{address} does not answer within {timeout_s:g} s", "http")
     return answers[0] or _from_file(loaded)
+
+
+def app(url: str, timeout_s: float = 1.0) -> str | None:
+    """What is wrong with the app that answers at this `http://` URL; None where it is well.
+
+    It is well with any status under 400, within `timeout_s` seconds. Raises SettingsError for
+    another URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise SettingsError(f"--url: wanted http://host:port/path, found {redact.url(url)!r}")
+    answers: list[str | None] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(_status(parts, url, timeout_s)), daemon=True
+    )
+    asking.start()
+    asking.join(timeout_s)
+    return answers[0] if answers else f"{url} does not answer within {timeout_s:g} s"
+
+
+def _status(parts: SplitResult, url: str, timeout_s: float) -> str | None:
+    connection = http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
+    try:
+        connection.request("GET", parts._replace(scheme="", netloc="").geturl() or "/")
+        status = connection.getresponse().status
+        return f"{url} answers {status}" if status >= 400 else None
+    except TimeoutError:
+        return f"{url} does not answer within {timeout_s:g} s"
+    except (OSError, http.client.HTTPException) as error:
+        return f"{url} does not answer: {error}"
+    finally:
+        connection.close()
 
 
 def _ask(loaded: settings.Loaded, timeout_s: float) -> Health | None:

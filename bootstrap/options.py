@@ -149,6 +149,11 @@ class Settings:
         "BOOTSTRAPD_REDIS_HOST", None, "the server of the Redis to wait for, without a URL"
     )
     redis_port: str | None = setting("BOOTSTRAPD_REDIS_PORT", None, "its port", _port)
+    redis_user: str | None = setting("BOOTSTRAPD_REDIS_USER", None, "user to log in as there")
+    redis_password: str | None = setting(
+        "BOOTSTRAPD_REDIS_PASSWORD", None, "that user's password", secret=True
+    )
+    redis_ssl: bool = setting("BOOTSTRAPD_REDIS_SSL", False, "TLS to that server", _switch)
     storage: str | None = setting(
         "BOOTSTRAPD_STORAGE",
         None,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 from bootstrap import __version__, choosing, declared, options, redact
 from bootstrap import app as apps
@@ -289,8 +290,7 @@ def _settings(names: Lookup) -> Settings:
             continue
         names.sources[name] = source
     if "redis_url" not in read and ("redis_host" in read or "redis_port" in read):
-        host, port = read.get("redis_host", "localhost"), read.get("redis_port", "6379")
-        read["redis_url"] = f"redis://{f'[{host}]' if ':' in host else host}:{port}"
+        read["redis_url"] = _redis_url(read)
         part = "HOST" if "redis_host" in read else "PORT"
         names.sources["REDIS_URL"] = names.sources[f"BOOTSTRAPD_REDIS_{part}"]
     settings = Settings(**read)
@@ -306,6 +306,17 @@ def _settings(names: Lookup) -> Settings:
     if "BOOTSTRAPD_HEALTH_ADDRESS" in names.sources:
         _check_address(names, "BOOTSTRAPD_HEALTH_ADDRESS", settings.health_address)
     return settings
+
+
+def _redis_url(read: Mapping[str, Any]) -> str:
+    """The URL of the Redis that is named by its parts."""
+    host, port = read.get("redis_host", "localhost"), read.get("redis_port", "6379")
+    scheme = "rediss" if read.get("redis_ssl") else "redis"
+    login = ""
+    if "redis_user" in read or "redis_password" in read:
+        user, password = read.get("redis_user", ""), read.get("redis_password", "")
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}@"
+    return f"{scheme}://{login}{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _out_of_range(names: Lookup, name: str, wanted: str, found: float) -> None:

@@ -135,6 +135,21 @@ def test_no_more_connections_than_the_most(database18: str, server18: Server) ->
         ({"REDIS_PORT": "6380"}, "redis://localhost:6380", "REDIS_PORT"),
         ({"REDIS_HOST": "::1", "REDIS_PORT": "6380"}, "redis://[::1]:6380", "REDIS_HOST"),
         ({"REDIS_HOST": "cache", "REDIS_URL": "redis://other"}, "redis://other", "REDIS_URL"),
+        (
+            {
+                "REDIS_HOST": "cache",
+                "BOOTSTRAPD_REDIS_USER": "app",
+                "BOOTSTRAPD_REDIS_PASSWORD": "a@b:c/%",
+                "BOOTSTRAPD_REDIS_SSL": "true",
+            },
+            "rediss://app:a%40b%3Ac%2F%25@cache:6379",
+            "REDIS_HOST",
+        ),
+        (
+            {"REDIS_HOST": "cache", "BOOTSTRAPD_REDIS_PASSWORD": "secret"},
+            "redis://:secret@cache:6379",
+            "REDIS_HOST",
+        ),
     ],
 )
 def test_redis_is_named_by_its_host_and_port(

@@ -247,3 +247,36 @@ def test_a_broken_status_file_is_none(load: Load) -> None:
     write_status(loaded)
     statusfile.path(loaded).write_text("{")
     assert healthcheck.check(loaded).source == "none"
+
+
+# -- the app itself --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", None),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", None),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answers 404"),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "answers 503"),
+        (b"220 mail\r\n", "does not answer: 220 mail\r\n"),
+        (None, "does not answer within 0.3 s"),
+    ],
+)
+def test_the_app_is_well_where_it_answers_below_400(
+    stranger: Callable[[bytes | None], str], answer: bytes | None, wrong: str | None
+) -> None:
+    url = f"http://{stranger(answer)}/health"
+    assert healthcheck.app(url, 0.3) == (None if wrong is None else f"{url} {wrong}")
+
+
+def test_an_app_that_nobody_serves() -> None:
+    url = f"http://127.0.0.1:{processes.free_port()}"
+    assert healthcheck.app(url) == f"{url} does not answer: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1", "127.0.0.1:80", "http:///health"])
+def test_another_url_is_an_error_of_the_call(url: str) -> None:
+    with pytest.raises(errors.SettingsError) as caught:
+        healthcheck.app(url)
+    assert caught.value.message == f"--url: wanted http://host:port/path, found {url!r}"
