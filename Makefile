@@ -18,10 +18,12 @@ PIP_COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-s
 # Before 3.11.3, as in Debian 12, redis needs a package that newer Pythons would leave out.
 PIN_FOR = pyproject.toml requirements/older-pythons.in
 
-.PHONY: help run test lint format bench older ansible requirements wheel clean clean-venv
+.PHONY: help run test lint format bench older ansible requirements wheel clean-build clean-venv \
+	up down logs ps db-up migrate migrate-status migrate-create psql redis-cli \
+	secrets rotate-secrets backup restore clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 run: $(VENV)/ready ## bring up godel: its API on 127.0.0.1:7373, health on 127.0.0.1:7374
 	@# A shell sees signals only between foreground commands: both are in the background, and it
@@ -55,15 +57,72 @@ requirements: $(VENV)/ready ## pin the newest of everything anew
 	$(PIP_COMPILE) --upgrade --output-file requirements/base.txt $(PIN_FOR)
 	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements/base.txt \
 		--output-file requirements/dev.txt $(PIN_FOR)
+	$(PIP_COMPILE) --upgrade --constraint requirements/dev.txt \
+		--output-file requirements/build.txt requirements/build.in
 	$(PIP_COMPILE) --upgrade --output-file requirements/older.txt requirements/older.in
 	$(PIP_COMPILE) --upgrade --output-file requirements/ansible.txt requirements/ansible.in
 
-clean: ## what builds and tests left behind
+clean-build: ## what builds and tests left behind
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 clean-venv: ## the virtual environments
 	rm -rf $(VENV) .venv-older .venv-ansible
+
+# The stack of compose/. Its settings are in compose/.env, for which compose/env.example is the
+# pattern; COMPOSE_PROFILES and COMPOSE_FILE there choose profiles and overlays.
+
+# What speaks to the engine: make up COMPOSE=podman-compose
+COMPOSE ?= docker compose
+IN_STACK = cd compose && $(COMPOSE)
+export COMPOSE
+
+up: secrets ## the whole stack, until it is ready
+	$(IN_STACK) up --wait $(ARGS)
+
+down: ## stop it; databases, backups and secrets stay
+	$(IN_STACK) --profile '*' down --remove-orphans
+
+logs: ## its logs, and those to come: make logs ARGS=app
+	$(IN_STACK) logs --follow --tail 100 $(ARGS)
+
+ps: ## its containers
+	$(IN_STACK) ps --all
+
+db-up: secrets ## PostgreSQL and Redis alone
+	$(IN_STACK) up --wait postgres redis
+
+migrate: secrets ## apply what is pending: make migrate ARGS=0021
+	$(IN_STACK) run --rm bootstrap migrate $(ARGS)
+
+migrate-status: secrets ## where the database is
+	$(IN_STACK) run --rm bootstrap status
+
+migrate-create: $(VENV)/ready ## write a revision file: make migrate-create NAME="add notes"
+	@test -n "$(NAME)" || { echo 'wanted a name: make migrate-create NAME="add notes"'; exit 2; }
+	compose/scripts/from-here $(BIN)/bootstrapd new "$(NAME)"
+
+psql: ## psql on the app's database, as the app's role
+	$(IN_STACK) exec postgres sh -c 'exec psql -U "$$APP_ROLE" -d "$$POSTGRES_DB"'
+
+redis-cli: ## redis-cli as the app's user
+	$(IN_STACK) exec redis sh -c \
+		'REDISCLI_AUTH=$$(cat /run/secrets/redis_password) exec redis-cli --user app'
+
+secrets: ## passwords that are not there yet, in compose/secrets
+	@compose/scripts/secrets
+
+rotate-secrets: ## new passwords, in the running servers and in their files
+	@compose/scripts/rotate-secrets $(ARGS)
+
+backup: ## dump the app's database now
+	$(IN_STACK) run --rm --no-deps -T backup once
+
+restore: ## bring a dump back, beside the present database: make restore FILE=...
+	@compose/scripts/restore $(FILE)
+
+clean: ## delete the stack with all its data, after its name was typed
+	@compose/scripts/clean
 
 older: .venv-older/ready ## an environment with SQLAlchemy 1.4 and an old Alembic, for tests of such apps
 

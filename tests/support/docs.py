@@ -1,6 +1,6 @@
 """What the README and the runbooks hold: their parts, and the tables that are made from the code.
 
-`python -m tests.support.docs` writes these tables into the README.
+`python -m tests.support.docs` writes these tables into the README, and env.example's settings.
 """
 
 import re
@@ -9,12 +9,17 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bootstrap import app, catalog, errors, findings, settings
 from bootstrap.lint import rules
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 RUNBOOKS = ROOT / "playbooks" / "runbooks"
+COMPOSE = ROOT / "compose" / "compose.yml"
+ENV_EXAMPLE = ROOT / "compose" / "env.example"
+ENV_SETTINGS = "# -- settings of bootstrapd, which reach its containers by their own names\n\n"
 SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Verify")
 
 _FENCE = re.compile(
@@ -201,6 +206,16 @@ GENERATED: Mapping[str, Callable[[], str]] = {
 }
 
 
+def env_example() -> str:
+    """The part of `compose/env.example` that lists the settings which compose passes on."""
+    passed = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["x-settings"]
+    return "".join(
+        f"# {spec.metadata['what']}\n#{spec.metadata['env']}={_default(spec.default).strip('`')}\n"
+        for spec in fields(settings.Settings)
+        if spec.metadata["env"] in passed and passed[spec.metadata["env"]] is None
+    )
+
+
 def _link(slug: str) -> str:
     return f"[{slug}](playbooks/runbooks/{slug}.md)"
 
@@ -219,13 +234,15 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    """Write the generated tables into the README."""
+    """Write the generated tables into the README, and the settings into env.example."""
     page = README.read_text(encoding="utf-8")
 
     def made(found: re.Match[str]) -> str:
         return found["begin"] + GENERATED[found["name"]]() + found["end"]
 
     README.write_text(_TABLE.sub(made, page), encoding="utf-8")
+    by_hand = ENV_EXAMPLE.read_text(encoding="utf-8").partition(ENV_SETTINGS)[0]
+    ENV_EXAMPLE.write_text(by_hand + ENV_SETTINGS + env_example(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,32 @@
+# What the scripts share: the stack they are for, and how to speak to it. They work in this folder,
+# where compose finds compose.yml, .env and what COMPOSE_FILE names in it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+compose() { ${COMPOSE:-docker compose} "$@"; }
+
+# A variable of the stack: from the environment, else from .env, else its default.
+setting() { # NAME DEFAULT
+    local line
+    [ -z "${!1:-}" ] || { printf '%s\n' "${!1}"; return; }
+    line=$(sed -n "s/^$1=//p" .env 2>/dev/null | tail -n 1)
+    line=${line#[\"\']}
+    line=${line%[\"\']}
+    printf '%s\n' "${line:-$2}"
+}
+
+secrets=$(setting SECRETS_DIR ./secrets)
+deployment=$(setting COMPOSE_PROJECT_NAME bootstrapd)
+
+# Those of these services that there are in the profiles that are on, and that run.
+running() { # SERVICES...
+    compose ps --services --status running | grep -Fx -f <(printf '%s\n' "$@") || true
+}
+
+# SQL from the standard input, as the superuser behind the socket of the server's own container.
+admin_sql() { # DATABASE [PSQL-ARGUMENTS...]
+    compose exec -T postgres psql --no-psqlrc --quiet --tuples-only --no-align \
+        --set ON_ERROR_STOP=1 --username postgres --dbname "$@"
+}

@@ -1,0 +1,1 @@
+"""The stack of compose/: its files, and what it does on a real engine."""

@@ -1,0 +1,234 @@
+"""Stacks of compose/ on a real engine, each under a name, with ports and secrets of its own."""
+
+import fcntl
+import http.client
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import docs, need, processes
+
+FOLDER = docs.COMPOSE.parent
+DAEMON = "bootstrapd:0.1.0"
+_PORTS = ("APP", "HEALTH", "POSTGRES", "REDIS")
+_DEADLINE_S = 150
+
+
+def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command that must succeed; its output is in the failure."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=_DEADLINE_S, **options)
+    assert done.returncode == 0, f"{argv} exited {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done
+
+
+def is_there(image: str) -> bool:
+    """Whether the engine has an image."""
+    return (
+        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    )
+
+
+def provide(image: str) -> None:
+    """Have an image under its pinned name: that, or what the engine has for its major version."""
+    if is_there(image):
+        return
+    name, _, tag = image.partition(":")
+    flavour = "-slim" if "-slim" in tag else ""
+    for stand_in in (
+        f"{name}:{tag.split('.')[0]}{flavour}",
+        f"{name}:{'.'.join(tag.split('.')[:2])}{flavour}",
+    ):
+        if is_there(stand_in):
+            run("docker", "tag", stand_in, image)
+            return
+    pytest.skip(f"there is no image {image}, nor one of its major version")
+
+
+def daemon() -> str:
+    """The daemon's image, built from this tree."""
+    need("docker")
+    text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", text, re.MULTILINE)
+    # Test processes side by side build it once.
+    with (Path(tempfile.gettempdir()) / f"bootstrapd-image-{os.getuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        provide(base)
+        dockerfile = str(FOLDER / "Dockerfile")
+        run("docker", "build", "--quiet", "--file", dockerfile, "--tag", DAEMON, str(docs.ROOT))
+    return DAEMON
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the app answered: a status, 0 where nobody did, and the document."""
+
+    status: int
+    body: Any
+
+
+def _of_a_deployment(folder: str, _: list[str]) -> set[str]:
+    """What a developer's own deployment may have left beside the files."""
+    return {"secrets", "tls", ".env"} if Path(folder) == FOLDER else set()
+
+
+class Stack:
+    """One deployment of compose/, in a copy of that folder."""
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        self.name = f"bootstrapd-test-{secrets.token_hex(4)}"
+        self.folder = home / "compose"
+        shutil.copytree(FOLDER, self.folder, ignore=_of_a_deployment)
+        self.ports = {name: processes.free_port() for name in _PORTS}
+        self.variables = {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "COMPOSE_ANSI": "never",
+            "COMPOSE_PROGRESS": "plain",
+            **{f"PORT_{name}": str(port) for name, port in self.ports.items()},
+            **variables,
+        }
+        for path in self.folder.glob("compose*.yml"):
+            for image in re.findall(
+                r"image: \$\{\w+:-((?:postgres|redis):[^}]+)\}", path.read_text()
+            ):
+                if path.name in self.variables.get("COMPOSE_FILE", "compose.yml"):
+                    provide(image)
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of its secrets."""
+        return self.folder / "secrets"
+
+    def overlay(self, **document: Any) -> None:
+        """Add an overlay of the test's own."""
+        path = self.folder / f"compose.test-{secrets.token_hex(2)}.yml"
+        path.write_text(yaml.safe_dump(document))
+        files = self.variables.get("COMPOSE_FILE", "compose.yml")
+        self.variables["COMPOSE_FILE"] = f"{files}:{path.name}"
+
+    def run(
+        self,
+        *argv: str,
+        expect: int | None = 0,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """A command in its folder and environment."""
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("COMPOSE_", "POSTGRES_", "BOOTSTRAPD_", "APP_", "PORT_"))
+        }
+        done = subprocess.run(
+            argv,
+            cwd=self.folder,
+            env={**clean, **self.variables, **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+        )
+        if expect is not None and done.returncode != expect:
+            raise AssertionError(
+                f"{argv} exited {done.returncode}, not {expect}:\n{done.stdout}{done.stderr}\n"
+                + self.logs()
+            )
+        return done
+
+    def compose(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """`docker compose ...`."""
+        return self.run("docker", "compose", *argv, **options)
+
+    def script(self, name: str, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """One of compose/scripts."""
+        return self.run(f"scripts/{name}", *argv, **options)
+
+    def up(self, *services: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Make what secrets are missing, and wait until all is healthy."""
+        self.script("secrets")
+        return self.compose("up", "--wait", *services, **options)
+
+    def logs(self, *services: str) -> str:
+        """What its containers said."""
+        done = subprocess.run(
+            ["docker", "compose", "logs", "--no-color", *services],
+            cwd=self.folder,
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+        )
+        return done.stdout
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What the engine knows of all its containers, ended ones too."""
+        ids = run(
+            "docker",
+            "ps",
+            "--all",
+            "--quiet",
+            "--filter",
+            f"label=com.docker.compose.project={self.name}",
+        ).stdout.split()
+        found: list[dict[str, Any]] = (
+            json.loads(run("docker", "inspect", *ids).stdout) if ids else []
+        )
+        return found
+
+    def container(self, service: str) -> dict[str, Any]:
+        """What the engine knows of the one container of a service."""
+        (found,) = (
+            each
+            for each in self.containers()
+            if each["Config"]["Labels"]["com.docker.compose.service"] == service
+            and each["Config"]["Labels"]["com.docker.compose.oneoff"] == "False"
+        )
+        return found
+
+    def sql(self, query: str) -> str:
+        """A query by the superuser in the app's database."""
+        return self.compose(
+            *("exec", "-T", "postgres", "sh", "-c"),
+            'exec psql -U postgres -d "$POSTGRES_DB" -qAtX -v ON_ERROR_STOP=1',
+            stdin=query,
+        ).stdout.strip()
+
+    def ask(
+        self, path: str, body: Any = None, *, port: str = "APP", timeout_s: float = 5
+    ) -> Answer:
+        """One request to the app; POST where there is a body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=timeout_s)
+        try:
+            text = None if body is None else json.dumps(body)
+            headers = {"Content-Type": "application/json"} if text else {}
+            connection.request("GET" if text is None else "POST", path, text, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+        except (OSError, http.client.HTTPException):
+            return Answer(0, None)
+        finally:
+            connection.close()
+        try:
+            return Answer(answer.status, json.loads(data))
+        except ValueError:
+            return Answer(answer.status, data.decode())
+
+    def close(self) -> None:
+        """Delete it with all its data."""
+        subprocess.run(
+            ["docker", "compose", "--profile", "*", "down", "--volumes", "--timeout", "0"],
+            cwd=self.folder,
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            timeout=_DEADLINE_S,
+        )
