@@ -528,8 +528,16 @@ def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: boo
     "--resume", is_flag=True, help="go on with a move that is committed: verify, cut over"
 )
 @click.option("--fence", is_flag=True, help="then make the file read-only, for every program")
+@click.option(
+    "--unfence", is_flag=True, help="in place of a move: make a fenced file what it was before"
+)
+@click.option(
+    "--accept-loss", metavar="NAME", help="with --unfence: leave behind what the error names so"
+)
 @verb
-def move(call: Call, destination: str | None, **asked: Any) -> Document:
+def move(
+    call: Call, destination: str | None, unfence: bool, accept_loss: str | None, **asked: Any
+) -> Document:
     """Move the rows of a SQLite file to PostgreSQL: scan, copy, verify. Exit 5 on bad values.
 
     Nothing is written before every value is known to fit. All is committed at once, after source
@@ -537,6 +545,10 @@ def move(call: Call, destination: str | None, **asked: Any) -> Document:
     """
     if destination:
         call.flags = {**call.flags, "DATABASE_URL": destination}
+    if accept_loss and not unfence:
+        raise SettingsError("--accept-loss belongs to --unfence, which is not given")
+    if unfence:
+        return work(call, "unfence", asked["source"], accept_loss)
     return work(call, "move", asked)
 
 

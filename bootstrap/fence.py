@@ -28,14 +28,16 @@ _RIGHTS = "check its disk, and this user's rights to it and its folder"
 class Mark:
     """What a fenced file says: which database its rows are in, and where that was.
 
-    `report` is the digest of the report on the move, `journal_mode` what the file had before.
+    `report` is the digest of the report on the move, `rows` what was in that database's tables then
+    (JSON, by table), `journal_mode` what the file had before.
     """
 
     identity: str
     target: str
     moved_at: str
     report: str
-    journal_mode: str = ""
+    rows: str
+    journal_mode: str
 
 
 class Guard:
@@ -98,7 +100,7 @@ class Guard:
             )
         self._sealed = True
 
-    def fence(self, identity: str, target: str, report: str) -> Mark:
+    def fence(self, identity: str, target: str, report: str, rows: str = "{}") -> Mark:
         """Mark the file, sealed if it is not yet, as moved to the database `identity` at `target`.
 
         Killed in between, the file is as it was, or it is marked and a further call does the rest.
@@ -115,7 +117,7 @@ class Guard:
         with _explained(self._path):
             before = read(self._connection)
             mode = before.journal_mode if before else self._mode
-            mark = Mark(identity, target, now, report, mode)
+            mark = Mark(identity, target, now, report, rows, mode)
             self._connection.execute(f"drop view if exists {sqlite.MOVED}")
             self._connection.execute(_view(mark))
             self._connection.execute("commit")
@@ -156,6 +158,17 @@ def refuse(connection: sqlite3.Connection, path: Path) -> None:
             moved_to=mark.target,
             moved_at=mark.moved_at,
         )
+
+
+def identity(path: Path) -> str | None:
+    """The identity of the file itself; None where bootstrapd has not brought it up."""
+    with contextlib.closing(sqlite.connect(path, "ro")) as connection:
+        there = "select 1 from sqlite_schema where type = 'view' and name = ?"
+        if connection.execute(there, [sqlite.PIN]).fetchone() is None:
+            return None
+        found: str
+        (found,) = connection.execute(f"select identity from {sqlite.PIN}").fetchone()
+        return found
 
 
 def lift(path: Path) -> None:

@@ -348,6 +348,21 @@ def move(
         return stage.move(place, request).document()
 
 
+def unfence(
+    loaded: settings.Loaded,
+    record: journal.Journal,
+    stop: threading.Event,
+    source: str | None,
+    accepted: str | None,
+) -> Document:
+    """Take back the fence around a SQLite file that was moved."""
+    from bootstrap.move import goback
+    from bootstrap.move import request as requests
+
+    file = requests.file(loaded, source)
+    return {"changed": goback.go_back(loaded, record, stop, file, accepted)}
+
+
 @contextlib.contextmanager
 def _stage(place: Place, doing: str) -> Iterator[tuple[migrate.Stage, child.Worker]]:
     """The migrate stage under the lock, with a worker to do it."""

@@ -1,9 +1,11 @@
 """The cut over: the app is to write to the new database and to the old file no more."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from bootstrap import fence, pin
+from bootstrap import database, fence, pin, postgres
+from bootstrap.move import contents
 from bootstrap.move.request import Request
 from bootstrap.move.result import Moved
 from bootstrap.place import Place
@@ -14,7 +16,7 @@ def guard(request: Request) -> fence.Guard:
 
     With `--fence`, LockError says at once that the app still has the file open.
     """
-    return fence.Guard(request.path, to_fence=request.fence)
+    return fence.Guard(request.path, to_fence=request.fence and not request.dry_run)
 
 
 def before_commit(request: Request, watching: fence.Guard) -> None:
@@ -34,8 +36,12 @@ def cut_over(
     """Called once, after the move is committed and verified, under the migration lock."""
     if not request.fence:
         return _left_open(place, request, watching)
-    identity = place.base.pin()
-    mark = watching.fence(identity, place.identity, moved.digest)
+    base = place.base
+    assert isinstance(base, postgres.Postgres)
+    identity = base.pin()
+    _, version_table = database.version_table(place.here.app)
+    rows = json.dumps(contents.digests(base, version_table))
+    mark = watching.fence(identity, place.identity, moved.digest, rows)
     pin.remember(place.here, identity, place.record)
     place.record.event(
         "fenced",

@@ -56,7 +56,7 @@ def read(
             f"{loaded.target.identity}; name the target: --to postgresql://USER@HOST/NAME"
         )
     return Request(
-        source=_source(loaded, source),
+        source=file(loaded, source),
         policy=problems.policies(policies),
         times=_times(times),
         dry_run=dry_run,
@@ -67,7 +67,8 @@ def read(
     )
 
 
-def _source(loaded: settings.Loaded, url: str | None) -> targets.Target:
+def file(loaded: settings.Loaded, url: str | None) -> targets.Target:
+    """The SQLite file that `url` names, or the app's own; SettingsError where there is none."""
     try:
         found = targets.parse(url) if url else targets.sqlite(_default(loaded))
     except targets.InvalidURLError as error:

@@ -22,6 +22,7 @@ from bootstrap.apps.godel import storage as godel_storage
 from bootstrap.apps.tarsy import history as tarsy_history
 from bootstrap.client import Client
 from bootstrap.errors import IdentityError, LockError, RefusedError
+from tests.support import processes
 from tests.support.cli import Result, Running
 
 Run = Callable[..., Result]
@@ -388,6 +389,20 @@ def test_a_lifted_file_is_proven_still(run: Run, known: Path) -> None:
     fence.lift(known)
     assert "(nothing was pending)" in run("run", env=env).expect(0).stderr
     run("validate", env=env).expect(0)
+
+
+def test_storage_auto_does_not_fall_back_to_a_fenced_file(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "godel.db"
+    away = f"postgresql://godel:word@127.0.0.1:{processes.free_port()}/godel"
+    env = {"DASH_STORAGE": "auto", "POSTGRES_URL": away, "BOOTSTRAPD_AUTO_TIMEOUT_S": "0.2"}
+    run("run", cwd=tmp_path, env=env).expect(0)
+    mark = fenced(path)
+    before = path.read_bytes()
+    # Whatever the state directory remembers: it may be lost.
+    for state in (".bootstrapd", "a new one"):
+        result = run(["run", "--json", "--state-dir", state], cwd=tmp_path, env=env).expect(7)
+        assert result.json()["error"]["message"] == refusal(path, mark)
+    assert path.read_bytes() == before
 
 
 # -- the apps --------------------------------------------------------------------------------------
