@@ -1,15 +1,26 @@
 """`python -m bootstrap` and the command `bootstrapd`."""
 
 import gc
+import sys
 
 
 def main() -> None:
     """Run the command. `serve` collects garbage again."""
     # A start makes many objects and hardly any garbage, most of them while it imports.
     gc.disable()
-    from bootstrap import cli
+    try:
+        from bootstrap import call, quick
 
-    cli.main()
+        read = quick.run(sys.argv[1:])
+        if read is not None:
+            this, command = read
+            call.perform(this, lambda: call.run(this, command))
+            return
+        from bootstrap import cli
+
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

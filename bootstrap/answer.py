@@ -1,7 +1,6 @@
 """What a probe answers, and what each answer means for the wait."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from bootstrap import redact
@@ -119,13 +118,12 @@ MEANINGS: Mapping[ErrorClass, Meaning] = {
 }
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What one probe found. `detail` is the cause in the server's own words, safe to print."""
 
     error_class: ErrorClass = "none"
     detail: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = {}
 
     @property
     def state(self) -> State:

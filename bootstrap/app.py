@@ -6,14 +6,13 @@ in `bootstrapd.toml`.
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 SHIPPED = ("godel", "agentpane", "tarsy", "business_os", "dash")
 
 
-@dataclass(frozen=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """An app's own YAML file, whose values may read `${NAME:-default}`.
 
     `keys` maps a dotted key of the file to the setting name that it stands for.
@@ -23,8 +22,7 @@ class ConfigFile:
     keys: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Giving:
+class Giving(NamedTuple):
     """How an app is told the URL of its database, beyond `sqlalchemy.url` and its aliases.
 
     `env` are names of variables, `file` is a file that holds the URL alone, `x` the name of one of
@@ -38,8 +36,7 @@ class Giving:
     schemes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class App:
+class App(NamedTuple):
     """One app, as declared.
 
     `alembic` is an `alembic.ini`, a `pyproject.toml` with `[tool.alembic]`, or a script directory.
@@ -64,16 +61,16 @@ class App:
     metadata: str | None = None
     seeds: str | None = None
     sqlite: str = ""
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    accepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    postgres: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = {}
+    accepts: Mapping[str, tuple[str, ...]] = {}
+    postgres: Mapping[str, str] = {}
     test_db: str = ""
     config_file: ConfigFile | None = None
     redis: bool = False
     python: str | None = None
     version_table: str = "alembic_version"
     release: str = ""
-    findings: Mapping[str, str] = field(default_factory=dict)
+    findings: Mapping[str, str] = {}
     declared_in: str = "shipped"
     migrate: tuple[str, ...] = ()
     initialise: tuple[str, ...] = ()
@@ -94,7 +91,7 @@ class App:
             return self
         postgres = {**self.postgres, "db": self.test_db}
         folder, slash, _ = self.sqlite_path.rpartition("/")
-        return replace(self, postgres=postgres, sqlite=f"{folder}{slash}{self.test_db}.db")
+        return self._replace(postgres=postgres, sqlite=f"{folder}{slash}{self.test_db}.db")
 
     @property
     def project(self) -> Path:

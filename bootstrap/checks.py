@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bootstrap import journal, report
 
@@ -23,8 +22,7 @@ STAGE_OF: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check: its name, its state, and what is to be said of it."""
 
     name: str
@@ -91,7 +89,7 @@ def readiness(status: journal.Status) -> tuple[Check, ...]:
 
 def startup(status: journal.Status) -> tuple[Check, ...]:
     """The same for the first bring-up: once it has ended well, nothing fails any more."""
-    return readiness(replace(status, phase="ready", stage="ready") if started(status) else status)
+    return readiness(status._replace(phase="ready", stage="ready") if started(status) else status)
 
 
 def _culprit(status: journal.Status) -> str:

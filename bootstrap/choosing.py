@@ -1,7 +1,5 @@
 """Which database: from the settings that name one, in their order, to one target."""
 
-from dataclasses import replace
-
 from bootstrap import options
 from bootstrap import target as targets
 from bootstrap.lookup import Lookup
@@ -107,7 +105,7 @@ def _with_tls(url: targets.Target, mode: str | None) -> targets.Target:
     demanded = mode not in (None, "disable", "allow", "prefer")
     if not (demanded and url.is_postgres) or "sslmode" in url.query:
         return url
-    return replace(url, query={**url.query, "sslmode": str(mode)})
+    return url._replace(query={**url.query, "sslmode": str(mode)})
 
 
 def _verified(chosen: targets.Target) -> targets.Target:
@@ -115,4 +113,4 @@ def _verified(chosen: targets.Target) -> targets.Target:
     host = chosen.params.get("host", "")
     if host.startswith("/") or chosen.query.get("sslmode") not in (None, "require"):
         return chosen
-    return replace(chosen, query={**chosen.query, "sslmode": "verify-full"})
+    return chosen._replace(query={**chosen.query, "sslmode": "verify-full"})

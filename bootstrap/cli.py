@@ -6,15 +6,27 @@ import functools
 import gc
 import itertools
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, cast
 
 import click
 
 from bootstrap import __version__, journal, redact, report, settings
-from bootstrap.errors import BootstrapdError, DriftError, SettingsError, Terminated
+from bootstrap import call as calling
+from bootstrap.call import (
+    BRINGING_UP,
+    COMMON,
+    MIGRATING,
+    WRITING,
+    Call,
+    Document,
+    finish,
+    interruptible,
+    perform,
+    work,
+)
+from bootstrap.errors import DriftError, SettingsError, Terminated
 from bootstrap.options import SPECS
 
 EXIT_CODES = """\b
@@ -31,22 +43,7 @@ Exit codes:
   124  waited until the deadline              (runbook: timeout)
 """
 
-_COMMON = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "BOOTSTRAPD_APP",
-    "BOOTSTRAPD_CONFIG",
-    "BOOTSTRAPD_PYTHON",
-    "BOOTSTRAPD_STATE_DIR",
-    "BOOTSTRAPD_WAIT_TIMEOUT_S",
-    "BOOTSTRAPD_LOG_FORMAT",
-)
 DEMO_ROWS = 1000
-_WRITING = ("BOOTSTRAPD_DIRECT_URL", "BOOTSTRAPD_ACCEPT_IDENTITY", "BOOTSTRAPD_ACCEPT_DRIFT")
-_MIGRATING = (*_WRITING, "BOOTSTRAPD_BACKUP_DIR")
-
-T = TypeVar("T")
-Document = Mapping[str, Any]
 
 
 def _metavar(flag: str) -> str:
@@ -63,38 +60,6 @@ def _metavar(flag: str) -> str:
     if flag == "--log-format":
         return "text|json"
     return words.get(flag, "URL" if flag.endswith("-url") else "VALUE")
-
-
-@dataclasses.dataclass
-class Call:
-    """One call of a verb: what was said on the command line, and what came of it."""
-
-    verb: str
-    flags: Mapping[str, str]
-    as_json: bool
-    level: journal.Level
-    record: journal.Journal
-    loaded: settings.Loaded | None = None
-
-    def load(self) -> settings.Loaded:
-        """Read the settings and begin the record with them."""
-        loaded = settings.load(self.flags)
-        self.begin(loaded)
-        return loaded
-
-    def begin(self, loaded: settings.Loaded) -> None:
-        """Begin the record with these settings."""
-        self.loaded = loaded
-        self.record.add_sink(report.log(loaded.settings.log_format, self.level))
-        if sys.stderr.isatty() and loaded.settings.log_format == "text" and self.level == "info":
-            self.record.add_sink(report.bar(sys.stderr))
-        self.record.set(app=loaded.app.name, target=loaded.target.identity, release=loaded.release)
-
-    @property
-    def settings(self) -> settings.Loaded:
-        """The settings, once they are loaded."""
-        assert self.loaded is not None
-        return self.loaded
 
 
 class Verb(click.Command):
@@ -126,20 +91,19 @@ def _common_options(names: Sequence[str]) -> list[click.Option]:
 
 def _setting_option(name: str) -> click.Option:
     spec = SPECS[name]
-    boolean = spec.type is bool
     return click.Option(
-        [spec.metadata["flag"], name],
-        is_flag=boolean,
-        flag_value="true" if boolean else None,
+        [spec.flag, name],
+        is_flag=spec.is_switch,
+        flag_value="true" if spec.is_switch else None,
         default=None,
-        metavar=None if boolean else _metavar(spec.metadata["flag"]),
-        help=f"{spec.metadata['what']} [env: {name}]",
+        metavar=None if spec.is_switch else _metavar(spec.flag),
+        help=f"{spec.what} [env: {name}]",
     )
 
 
 def command(*extra: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
     """A verb with the options that all have, and those in `extra` by their setting's name."""
-    return cli.command(name, cls=Verb, common=(*_COMMON, *extra))
+    return cli.command(name, cls=Verb, common=(*COMMON, *extra))
 
 
 def verb(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,78 +112,15 @@ def verb(work: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(work)
     def callback(as_json: bool, verbose: bool, quiet: bool, **values: Any) -> None:
         flags = {name: values.pop(name) for name in list(values) if name in SPECS}
-        level: journal.Level = "debug" if verbose else "warning" if quiet else "info"
         call = Call(
-            verb=work.__name__.rstrip("_"),
-            flags={name: value for name, value in flags.items() if value is not None},
+            work.__name__.rstrip("_"),
+            {name: value for name, value in flags.items() if value is not None},
             as_json=as_json,
-            level=level,
-            record=journal.Journal(),
+            level="debug" if verbose else "warning" if quiet else "info",
         )
-        try:
-            finish(call, work(call, **values))
-        except BootstrapdError as error:
-            fail(call, error)
-        except Terminated as signal:
-            sys.stderr.write(f"bootstrapd {call.verb}: ended by signal {signal.signum}\n")
-            sys.exit(128 + signal.signum)
+        perform(call, lambda: work(call, **values))
 
     return callback
-
-
-def finish(call: Call, result: Document | None) -> None:
-    """Print the JSON document of a success."""
-    if call.as_json and result is not None:
-        document = {"ok": True, "verb": call.verb, "exit_code": 0, "changed": False, **result}
-        sys.stdout.write(report.dumps(document) + "\n")
-
-
-def fail(call: Call, error: BootstrapdError) -> NoReturn:
-    """Report an error once, and exit with its code."""
-    if call.record.status.phase != "failed":
-        call.record.failed(error)
-    if call.loaded is None:
-        # The settings could not be read, so neither could the form of the log.
-        sink = report.log(call.flags.get("BOOTSTRAPD_LOG_FORMAT", "text"), call.level)
-        problem = journal.Journal(sink)
-        problem.failed(error)
-    if call.as_json:
-        document = {
-            "ok": False,
-            "verb": call.verb,
-            "exit_code": error.exit_code,
-            "changed": bool(error.facts.get("changed", False)),
-            "error": {"message": error.message, "runbook": error.slug, **error.facts},
-            "status": report.document(call.record.status),
-        }
-        sys.stdout.write(report.dumps(document) + "\n")
-    if call.level == "debug":
-        import traceback
-
-        sys.stderr.write("".join(traceback.format_exception(error)))
-    sys.exit(error.exit_code)
-
-
-def interruptible(call: Call, work: Callable[[threading.Event], T]) -> T:
-    """Run the work of a verb so that SIGTERM ends it cleanly."""
-    from bootstrap import signals
-
-    # More than a worker gets, so that there is time to write down how it ended.
-    grace_s = call.settings.settings.grace_s + 2
-    return signals.interruptible(
-        work,
-        grace_s=grace_s,
-        on_signal=lambda signum: call.record.stopping(f"asked to end by signal {signum}"),
-    )
-
-
-def work(call: Call, name: str, *arguments: Any, **options: Any) -> Document:
-    """Load the settings and do the work of a verb, which is the function `name` in `verbs`."""
-    from bootstrap import verbs
-
-    loaded = call.load()
-    done: Callable[..., Document] = getattr(verbs, name)
-    return interruptible(call, lambda stop: done(loaded, call.record, stop, *arguments, **options))
 
 
 @click.group(
@@ -235,7 +136,7 @@ def cli() -> None:
     """
 
 
-@command(*_MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*BRINGING_UP)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @verb
 def run(call: Call, command: Sequence[str]) -> None:
@@ -243,21 +144,10 @@ def run(call: Call, command: Sequence[str]) -> None:
 
     COMMAND is the app, after `--`: bootstrapd run -- gunicorn shop:app
     """
-    from bootstrap import handover, reporting
-
-    loaded = call.load()
-    if command:
-        handover.check(command)
-    listen = "BOOTSTRAPD_HEALTH_ADDRESS" in loaded.given
-    with reporting.reports(loaded, call.record, listen=listen):
-        outcome = interruptible(call, lambda stop: _bring_up(call, stop))
-    finish(call, outcome)
-    if command:
-        call.record.event("handed_over", f"handing over to {command[0]}")
-        handover.become(command, settings.handed_over(call.settings))
+    calling.run(call, command)
 
 
-@command(*_MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS")
+@command(*BRINGING_UP)
 @verb
 def serve(call: Call) -> None:
     """Go the whole way, then stay: keep watching, serve health."""
@@ -283,7 +173,7 @@ def wait(call: Call, revision: str | None) -> Document:
     return work(call, "wait", revision)
 
 
-@command(*_MIGRATING)
+@command(*MIGRATING)
 @click.argument("revision", metavar="[REV]", default="heads")
 @click.option("--mark-applied", is_flag=True, help="record REV as applied without running it")
 @click.option("--retry", is_flag=True, help="run a revision again that was stopped half-way")
@@ -295,7 +185,7 @@ def migrate(call: Call, revision: str, mark_applied: bool, retry: bool) -> Docum
     return work(call, "upgrade", revision, retry=retry)
 
 
-@command(*_MIGRATING)
+@command(*MIGRATING)
 @click.argument("revision", metavar="REV")
 @verb
 def rollback(call: Call, revision: str) -> Document:
@@ -391,7 +281,7 @@ def new(call: Call, name: str, empty: bool) -> Document:
     return found
 
 
-@command(*_WRITING)
+@command(*WRITING)
 @click.argument("revision", metavar="REV")
 @verb
 def adopt(call: Call, revision: str) -> Document:
@@ -464,7 +354,7 @@ def _counts(_: click.Context, option: click.Parameter, texts: Sequence[str]) -> 
     return counts
 
 
-@command(*_WRITING)
+@command(*WRITING)
 @click.option("--demo", is_flag=True, help="and fill every table with believable rows")
 @click.option(
     "--rows",
@@ -498,7 +388,7 @@ def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: boo
     return found
 
 
-@command(*_WRITING)
+@command(*WRITING)
 @click.option(
     "--from", "source", metavar="URL", help="the SQLite file (default: the one of the app)"
 )
@@ -613,7 +503,7 @@ def healthcheck(call: Call, url: str | None) -> Document:
     return document
 
 
-@command(*_MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS", name="settings")
+@command(*MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS", name="settings")
 @verb
 def settings_(call: Call) -> Document:
     """Print the effective settings, secrets hidden, each with where it came from."""
@@ -621,7 +511,7 @@ def settings_(call: Call) -> Document:
         loaded = call.load()
     except SettingsError as error:
         values = settings.effective(call.flags)
-        error.facts["settings"] = [dataclasses.asdict(value) for value in values]
+        error.facts["settings"] = [value._asdict() for value in values]
         if not call.as_json:
             _print_settings(values)
         raise
@@ -631,7 +521,7 @@ def settings_(call: Call) -> Document:
     return {
         "app": loaded.app.name,
         "target": loaded.target.identity,
-        "settings": [dataclasses.asdict(value) for value in loaded.values],
+        "settings": [value._asdict() for value in loaded.values],
     }
 
 
@@ -661,14 +551,6 @@ def apps_(call: Call) -> Document:
             for app in known.values()
         ]
     }
-
-
-def _bring_up(call: Call, stop: threading.Event) -> Document:
-    from bootstrap import pipeline
-
-    outcome = pipeline.bring_up(call.settings, call.record, stop)
-    call.loaded = outcome.loaded
-    return {"changed": outcome.changed, "status": report.document(call.record.status)}
 
 
 def _print_settings(values: Sequence[settings.Value]) -> None:

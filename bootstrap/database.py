@@ -1,8 +1,7 @@
 """What the engine asks of a database itself, without SQLAlchemy: a look, a lock and a ledger."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bootstrap import app
 from bootstrap import target as targets
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 EMPTY = "empty"
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(NamedTuple):
     """What was proven when this database was last brought up.
 
     `code` is the digest of the release's revisions, models and seeds; `catalog` that of the live
@@ -30,8 +28,7 @@ class Proof:
     findings: int
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(NamedTuple):
     """One look at a database.
 
     `revisions` is None where there is no version table. `tables` counts the app's tables, the

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +207,7 @@ def _declared_app(
         return declared
     from bootstrap import versiontable
 
-    return replace(declared, version_table=versiontable.named(alembic, declared.roots))
+    return declared._replace(version_table=versiontable.named(alembic, declared.roots))
 
 
 def _command(home: Path, words: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ A snapshot is a file beside the revisions, one a dialect, made by `bootstrapd sn
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -172,7 +172,7 @@ def replay(
         record.event(
             "replaying", f"replaying {total} revision{'s' * (total != 1)} on {place.identity}"
         )
-        here = replace(loaded, target=place, direct=None, fallback=None)
+        here = loaded._replace(target=place, direct=None, fallback=None)
         with child.Worker(here, record, run="replay", stop=stop) as worker:
             try:
                 if here.app.initialise:

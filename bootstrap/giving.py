@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bootstrap import app as apps
@@ -42,7 +41,7 @@ def url(giving: apps.Giving, target: targets.Target) -> str:
     scheme = _scheme(giving, target)
     if scheme is None:
         return target.url()
-    plain = replace(target, driver=scheme.partition("+")[2]).url()
+    plain = target._replace(driver=scheme.partition("+")[2]).url()
     return scheme + plain[plain.index("://") :]
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,12 @@ class _Trial:
 
     def _find_interpreter(self) -> None:
         if self._loaded.app.python is not None:
-            self.app = replace(self.app, python=self._loaded.app.python)
+            self.app = self.app._replace(python=self._loaded.app.python)
             return
         top = Path(self.app.declared_in).parent
         python = next(surroundings.interpreters(self.app.project, top), None)
         if python is not None:
-            self.app = replace(self.app, python=str(python))
+            self.app = self.app._replace(python=str(python))
         else:
             self.unknown.append(
                 "no environment of the project that has Alembic was found, so it runs under "
@@ -160,22 +160,22 @@ class _Trial:
         yield self.app
         scripts = revisions.script_folder(self.app.alembic, self.app.roots)
         names = surroundings.url_names(self.app.alembic, scripts)
-        tried = [replace(self.app, aliases={"DATABASE_URL": (name,)}) for name in names]
+        tried = [self.app._replace(aliases={"DATABASE_URL": (name,)}) for name in names]
         parts = surroundings.part_names(self.app.alembic, scripts)
         if parts and dialect == "postgresql":
-            tried.append(replace(self.app, aliases=parts))
+            tried.append(self.app._replace(aliases=parts))
         tried += [
-            replace(self.app, giving=apps.Giving(x=name)) for name in surroundings.x_names(scripts)
+            self.app._replace(giving=apps.Giving(x=name)) for name in surroundings.x_names(scripts)
         ]
         if surroundings.wants_connection(scripts):
-            tried += [replace(self.app, connection=kind) for kind in giving.CONNECTIONS]
+            tried += [self.app._replace(connection=kind) for kind in giving.CONNECTIONS]
         # With all of the names at once, where it wants several; and by an asynchronous driver.
         if len(names) > 1:
-            tried.append(replace(self.app, aliases={"DATABASE_URL": tuple(names)}))
+            tried.append(self.app._replace(aliases={"DATABASE_URL": tuple(names)}))
         yield from tried
         for app in (self.app, *tried):
             schemes = [each for each in _SCHEMES if each.startswith(dialect)]
-            yield replace(app, giving=replace(app.giving, schemes=tuple(schemes)))
+            yield app._replace(giving=app.giving._replace(schemes=tuple(schemes)))
 
     def _opens(self, app: apps.App, place: targets.Target) -> bool:
         """Whether env.py works on this database; then `app` is the one that is gone on with."""
@@ -187,7 +187,7 @@ class _Trial:
             if failure["kind"] == "OtherVersionTableError" and app.version_table == (
                 self.app.version_table
             ):
-                return self._opens(replace(app, version_table=failure["message"]), place)
+                return self._opens(app._replace(version_table=failure["message"]), place)
             self._refuse(place, failure["message"])
             return False
         except BootstrapdError as error:
@@ -206,7 +206,7 @@ class _Trial:
                 continue
             # Imported alone it may hold fewer tables than where env.py has imported more.
             if alone == self.tables:
-                self.app = replace(self.app, metadata=name)
+                self.app = self.app._replace(metadata=name)
                 return
 
     def _goes_up(self, place: targets.Target, known: revisions.Graph) -> bool:
@@ -229,11 +229,11 @@ class _Trial:
         )
 
     def _worker(self, app: apps.App, place: targets.Target) -> child.Worker:
-        here = replace(self._here(place), app=app)
+        here = self._here(place)._replace(app=app)
         return child.Worker(here, self._record, run="init", stop=self._stop)
 
     def _here(self, place: targets.Target) -> settings.Loaded:
-        return replace(self._loaded, app=self.app, target=place, direct=None, fallback=None)
+        return self._loaded._replace(app=self.app, target=place, direct=None, fallback=None)
 
 
 def _refuse_declared(text: str, config: Path, name: str, alembic: Path) -> None:

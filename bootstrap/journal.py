@@ -8,8 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bootstrap.errors import BootstrapdError
 
@@ -22,8 +21,7 @@ Phase = Literal["starting", "ready", "failed", "lost", "stopping"]
 STAGES = ("settings", "wait", "pin", "lock", "migrate", "validate", "seed", "ready")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened: a word for machines, a sentence for people, and its facts."""
 
     name: str
@@ -34,8 +32,7 @@ class Event:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a long step is: `done` of `total` units since `started_s` (monotonic seconds).
 
     `total` is None where nobody knows it before the end.
@@ -57,8 +54,7 @@ class Progress:
         return (now_s - self.started_s) / self.done * (self.total - self.done)
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """The state of this run at one moment. Times `*_at` are Unix seconds, durations are seconds."""
 
     app: str = ""
@@ -70,17 +66,17 @@ class Status:
     slug: str | None = None
     exit_code: int | None = None
     fallback: bool = False
-    attempts: Mapping[str, int] = field(default_factory=dict)
+    attempts: Mapping[str, int] = {}
     wait_s: float = 0.0
     lock_s: float = 0.0
-    durations_s: Mapping[str, float] = field(default_factory=dict)
+    durations_s: Mapping[str, float] = {}
     revisions: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     pending: int | None = None
     # It has revisions that this release does not have but can do with.
     ahead: bool = False
     findings: tuple[Mapping[str, Any], ...] = ()
-    seeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    seeded: Mapping[str, Mapping[str, int]] = {}
     progress: Progress | None = None
     identity: str | None = None
     started_at: float = 0.0
@@ -114,7 +110,7 @@ class Journal:
     def set(self, **changes: Any) -> None:
         """Change fields of the status without an event of their own."""
         with self._lock:
-            self._status = replace(self._status, changed_at=self._clock(), **changes)
+            self._status = self._status._replace(changed_at=self._clock(), **changes)
 
     def event(self, name: str, message: str, /, *, level: Level = "info", **facts: Any) -> None:
         """Record that something happened in the present stage."""

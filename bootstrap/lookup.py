@@ -61,18 +61,18 @@ class Lookup:
 
     def find(self, name: str) -> tuple[str, str] | None:
         """The value of a setting and its source, by precedence; two names must agree."""
-        metadata = options.SPECS[name].metadata
+        spec = options.SPECS[name]
         flag = self.flags.get(name)
         if flag:
-            return flag, metadata["flag"] or "command line"
+            return flag, spec.flag or "command line"
         found = [
             pair
             for alias in (name, *self.aliases.get(name, ()))
             if (pair := self._named(alias)) is not None
         ]
         for value, source in found[1:]:
-            if not options.same(metadata["read"], value, found[0][0]):
-                shown = "" if metadata["secret"] else f": {found[0][0]!r} and {value!r}"
+            if not options.same(spec.read, value, found[0][0]):
+                shown = "" if spec.secret else f": {found[0][0]!r} and {value!r}"
                 self.problems.append(f"{found[0][1]} and {source} disagree{shown}; set one")
         if found:
             return found[0]

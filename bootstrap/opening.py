@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bootstrap import database as databases
 from bootstrap import journal, pin, plan, probe, revisions, settings, wait
@@ -17,8 +17,7 @@ from bootstrap.errors import (
 )
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(NamedTuple):
     """An open database. `chosen` is what the app is given, `here` the road that bootstrapd takes.
 
     The two differ where the app goes through a pooler.
@@ -45,7 +44,7 @@ def database(
     """
     chosen, waited, probers = _awaited(loaded, record, stop, to_write=to_write)
     try:
-        here = replace(chosen, target=chosen.direct) if chosen.direct else chosen
+        here = chosen._replace(target=chosen.direct) if chosen.direct else chosen
         base = opened(here, probers[-1])
         try:
             with _database_errors(base, record):
@@ -252,7 +251,7 @@ def _probers(loaded: settings.Loaded, to_write: bool) -> list[probe.Prober]:
     probers.append(prober(loaded, primary=primary))
     # Last comes the one whose connection is worked on.
     if loaded.direct:
-        direct = replace(loaded, target=loaded.direct)
+        direct = loaded._replace(target=loaded.direct)
         probers.append(prober(direct, primary=primary, setting=sources["BOOTSTRAPD_DIRECT_URL"]))
     return probers
 

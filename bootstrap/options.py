@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
 
 CONFIG_NAME = "bootstrapd.toml"
@@ -106,31 +105,72 @@ _READERS: Mapping[type, Callable[[str], Any]] = {
 }
 
 
-def setting(
-    env: str,
-    default: Any,
-    what: str,
-    read: Callable[[str], Any] = _text,
-    *,
-    flag: str = "",
-    secret: bool = False,
-) -> Any:
+class Setting:
     """One setting: its environment variable, default, meaning, reader and command-line flag."""
-    return field(
-        default=default,
-        metadata={"env": env, "what": what, "read": read, "flag": flag, "secret": secret},
-    )
+
+    name = ""
+
+    def __init__(
+        self,
+        env: str,
+        default: Any,
+        what: str,
+        read: Callable[[str], Any] = _text,
+        *,
+        flag: str = "",
+        secret: bool = False,
+    ) -> None:
+        self.env = env
+        self.default = default
+        self.what = what
+        self.read = read
+        self.flag = flag
+        self.secret = secret
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is true or false, so that its flag alone says true."""
+        return self.read is _switch
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        """The default: a value that was read is found in the instance first."""
+        return self if instance is None else self.default
+
+
+def setting(*arguments: Any, **more: Any) -> Any:
+    """A setting, as a field of whatever type it is read as."""
+    return Setting(*arguments, **more)
 
 
 def own(env: str, default: bool | int | float | str, what: str) -> Any:
     """One setting of an app's own, read as its default is: a switch, a whole number, text ..."""
-    return setting(env, default, what, _READERS[type(default)])
+    from dataclasses import field
+
+    metadata = {"env": env, "what": what, "read": _READERS[type(default)]}
+    return field(default=default, metadata=metadata)
 
 
-# Comparison and representation are of no use here, and to make them costs each start some time.
-@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
-    """The effective settings of one run; `_s` in a name is seconds, `_ms` milliseconds."""
+    """The effective settings of one run; `_s` in a name is seconds, `_ms` milliseconds.
+
+    Not a dataclass, since to make one of so many fields costs each start milliseconds.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        unknown = values.keys() - self.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"there are no such settings: {', '.join(sorted(unknown))}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"settings stay as they were read; to change {name} use replace()")
+
+    def replace(self, **values: Any) -> "Settings":
+        """The same settings but for these."""
+        return Settings(**{**self.__dict__, **values})
 
     database_url: str | None = setting(
         "DATABASE_URL", None, "the database", flag="--database-url", secret=True
@@ -422,7 +462,9 @@ class Settings:
     )
 
 
-SPECS = {spec.metadata["env"]: spec for spec in fields(Settings)}
+SPECS: Mapping[str, Setting] = {
+    spec.env: spec for spec in vars(Settings).values() if isinstance(spec, Setting)
+}
 
 
 def host_and_port(address: str) -> tuple[str, int]:

@@ -3,7 +3,6 @@
 import shlex
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from bootstrap import (
     attempts,
@@ -234,7 +233,7 @@ def remarks(
         if not loaded.target.is_postgres or not app.initialised_at:
             # SQLite's revisions look at the live tables, and those are not there yet.
             lines += [f"-- then revision {known.title(each.id)}\n" for each in left.pending]
-            left = replace(left, pending=())
+            left = left._replace(pending=())
     if app.migrate:
         lines.append(f"-- run by the app's own command: {shlex.join(app.migrate)}\n")
     return "".join(lines), left
@@ -248,4 +247,4 @@ def _above_base(loaded: settings.Loaded, known: revisions.Graph, wanted: plan.Pl
     current = known.heads if at == "heads" else (at,)
     done = known.ancestors(current)
     left = tuple(each for each in wanted.pending if each.id not in done)
-    return replace(wanted, current=current, pending=left)
+    return wanted._replace(current=current, pending=left)

@@ -6,8 +6,7 @@ This is the one place that knows the order. Each stage is a module of its own.
 import contextlib
 import functools
 import threading
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bootstrap import (
     database,
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from bootstrap import migrate, seed, validate
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a bring-up did. A stage that had nothing to do is None."""
 
     loaded: settings.Loaded
@@ -77,7 +75,7 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
     at = planning.listed(outcome.revisions)
     record.set(revisions=outcome.revisions, pending=0, identity=outcome.identity)
     record.ready(f"{place.identity} is ready at {at} ({done})", changed=outcome.changed)
-    return replace(outcome, loaded=place.opened.chosen)
+    return outcome._replace(loaded=place.opened.chosen)
 
 
 def switched_off(loaded: settings.Loaded, record: journal.Journal) -> None:

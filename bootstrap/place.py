@@ -4,14 +4,13 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bootstrap import database, journal, lock, opening, plan, revisions, settings
 from bootstrap.errors import RefusedError
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a run works: the open database, the revisions that this release has for it, the record.
 
     `here` are the settings with the road that bootstrapd takes to the database.

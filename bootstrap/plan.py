@@ -5,15 +5,13 @@ A start with nothing to do goes no further than this, so it imports nothing that
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from bootstrap import database, journal, revisions, settings
 from bootstrap.errors import DriftError, MigrationError, SettingsError
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Where the database is, what this release wants, and the revisions in between."""
 
     current: tuple[str, ...]
@@ -36,7 +34,7 @@ class Plan:
         """The same plan, going no further than `destination`."""
         wanted = known.ancestors([destination])
         pending = tuple(revision for revision in self.pending if revision.id in wanted)
-        return replace(self, heads=(destination,), pending=pending)
+        return self._replace(heads=(destination,), pending=pending)
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON shows it."""

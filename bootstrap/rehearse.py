@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,18 +107,17 @@ def rehearse(
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(_source(opened, record, stop, fresh=fresh))
         made = stack.enter_context(scratch.database(here, record))
-        copy = replace(made, identity=f"the copy of {place}")
+        copy = made._replace(identity=f"the copy of {place}")
         report = Rehearsal(source.name, source.manifest.taken_at if source.manifest else None)
         began_s = time.monotonic()
         _restore(opened, source, copy, record, stop)
         report.restored_s = time.monotonic() - began_s
         record.event("restored", f"{source.name} restored in {report.restored_s:.1f} s")
-        there = replace(
-            here,
+        there = here._replace(
             target=copy,
             direct=None,
             fallback=None,
-            settings=replace(here.settings, backup_dir=None),
+            settings=here.settings.replace(backup_dir=None),
         )
         try:
             _run(there, known, report, _told(record), stop, destination)

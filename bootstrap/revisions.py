@@ -11,9 +11,8 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _RELEASES = ("compatible_with", "required_stop")
 _NAMES = ("revision", "down_revision", "depends_on", "branch_labels", *_RELEASES)
@@ -35,8 +34,7 @@ class MisdeclaredError(Exception):
     """A revision says something of itself that cannot be."""
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(NamedTuple):
     """One revision file. `down` holds the revisions right below it, `needs` those it depends on.
 
     `compatible_with` is the oldest release that can still run on a database which has the revision;
@@ -59,8 +57,7 @@ class Revision:
         return ", ".join(os.path.relpath(path, home) for path in (self.path, *self.sql))
 
 
-@dataclass(frozen=True)
-class Graph:
+class Graph(NamedTuple):
     """All revisions of a project, with a digest of their files."""
 
     revisions: Mapping[str, Revision]
@@ -238,7 +235,7 @@ def _add_sql(
     ids = {revision.path: id_ for id_, revision in found.items()}
     for path in sorted(sources):
         paths = finder.find(path, sources[path])
-        found[ids[path]] = replace(found[ids[path]], sql=paths)
+        found[ids[path]] = found[ids[path]]._replace(sql=paths)
         for each in paths:
             digest.update(each.rpartition("/")[2].encode() + Path(each).read_bytes())
 

@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from bootstrap import embedded, journal, libpq, settings
@@ -36,7 +35,7 @@ def database(
     if (dialect or loaded.target.dialect) == "sqlite":
         with folder() as home:
             made = targets.sqlite(str(home / "scratch.db"))
-            yield replace(made, identity="a scratch file", driver=_driver(loaded, "sqlite"))
+            yield made._replace(identity="a scratch file", driver=_driver(loaded, "sqlite"))
         return
     with contextlib.ExitStack() as stack:
         maker = _maker(loaded)
@@ -45,7 +44,7 @@ def database(
             record.event("scratch_server", "starting a server for the scratch database")
             params = stack.enter_context(embedded.server(home))
             maker = targets.Target("postgresql", "a server of its own", params=params)
-        maker = replace(maker, driver=_driver(loaded, "postgresql"))
+        maker = maker._replace(driver=_driver(loaded, "postgresql"))
         yield stack.enter_context(_beside(maker))
 
 
@@ -118,7 +117,7 @@ def _beside(maker: targets.Target) -> Iterator[targets.Target]:
         try:
             _copy_settings(connection, name)
             params: Mapping[str, str] = {**maker.params, "dbname": name}
-            yield replace(maker, identity=f"the scratch database {name}", params=params)
+            yield maker._replace(identity=f"the scratch database {name}", params=params)
         finally:
             with contextlib.suppress(libpq.Error):
                 connection.execute(f"drop database if exists {name} with (force)")

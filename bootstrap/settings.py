@@ -6,9 +6,8 @@ the file that NAME_FILE names. This module alone reads the environment.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import quote
 
 from bootstrap import __version__, choosing, declared, options, redact
@@ -22,8 +21,7 @@ __all__ = ["Settings", "host_and_port", "own", "setting"]
 Own = TypeVar("Own")
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """One effective setting with the place that it was read from, safe to print."""
 
     name: str
@@ -31,8 +29,7 @@ class Value:
     source: str
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What the settings stage returns: settings, app, target, and where they came from.
 
     `fallback` is the SQLite target of storage `auto`. `given` holds the names that were set by
@@ -84,7 +81,7 @@ def load(
     assert chosen is not None
     return Loaded(
         settings=settings,
-        app=app if settings.python is None else replace(app, python=_program(settings.python)),
+        app=app if settings.python is None else app._replace(python=_program(settings.python)),
         target=chosen,
         fallback=fallback,
         direct=direct,
@@ -151,11 +148,13 @@ def load_own(kind: type[Own], environ: Mapping[str, str] | None = None) -> Own:
     `kind` is a dataclass whose fields are made by `own`. Raises one SettingsError that lists
     all problems.
     """
+    from dataclasses import fields
+
     names = Lookup({}, os.environ if environ is None else environ)
     values = {
-        spec.name: value
-        for spec in fields(cast(Any, kind))
-        if (value := names.own(spec.metadata["env"], spec.metadata["read"])) is not None
+        field.name: value
+        for field in fields(cast(Any, kind))
+        if (value := names.own(field.metadata["env"], field.metadata["read"])) is not None
     }
     names.finish()
     return kind(**values)
@@ -171,7 +170,7 @@ def handed_over(loaded: Loaded, environ: Mapping[str, str] | None = None) -> dic
     own = {
         name
         for name, spec in options.SPECS.items()
-        if spec.metadata["secret"] and name.startswith("BOOTSTRAPD_")
+        if spec.secret and name.startswith("BOOTSTRAPD_")
     }
     kept = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in own}
     if loaded.settings.storage == "auto":
@@ -241,8 +240,7 @@ def _parts(target: targets.Target) -> Mapping[str, str]:
     }
 
 
-@dataclass(frozen=True)
-class NotifySocket:
+class NotifySocket(NamedTuple):
     """Where systemd listens for news of this process, as in sd_notify(3).
 
     `watchdog_s` is how long it may stay silent before it is taken for dead; None is for ever.
@@ -271,7 +269,7 @@ def notify_socket(environ: Mapping[str, str] | None = None) -> NotifySocket | No
 def choice(loaded: Loaded, chosen: targets.Target) -> Loaded:
     """The same settings with the target that storage `auto` came to."""
     direct = loaded.direct if chosen.is_postgres else None
-    return replace(loaded, target=chosen, fallback=None, direct=direct)
+    return loaded._replace(target=chosen, fallback=None, direct=direct)
 
 
 def _settings(names: Lookup) -> Settings:
@@ -283,9 +281,9 @@ def _settings(names: Lookup) -> Settings:
             continue
         text, source = found
         try:
-            read[spec.name] = spec.metadata["read"](text)
+            read[spec.name] = spec.read(text)
         except ValueError:
-            wanted = spec.metadata["read"].__doc__
+            wanted = spec.read.__doc__
             names.problems.append(f"{source}: wanted {wanted}, found {text!r}")
             continue
         names.sources[name] = source
@@ -356,7 +354,7 @@ def _values(names: Lookup, settings: Settings) -> tuple[Value, ...]:
         text = (
             "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         )
-        if value is not None and spec.metadata["secret"]:
+        if value is not None and spec.secret:
             text = redact.url(text) if "://" in text else redact.MASK
         shown.append(Value(name, text, names.sources.get(name, "default")))
     return tuple(shown)

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from bootstrap import redact
@@ -21,17 +20,19 @@ Dialect = Literal["postgresql", "sqlite"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where the database is and how to get in. Only `identity` may be printed."""
 
     dialect: Dialect
     identity: str
     driver: str = ""
     path: Path | None = None
-    params: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-    pool: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    pool: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Target {self.identity}>"
 
     @property
     def is_postgres(self) -> bool:
@@ -140,7 +141,7 @@ def _sqlite(rest: str, driver: str, cwd: Path) -> Target:
     target = sqlite(":memory:" if in_memory else path, cwd=cwd)
     for key in _URI_OPTIONS:
         options.pop(key, None)
-    return replace(target, driver=driver, query=options)
+    return target._replace(driver=driver, query=options)
 
 
 def _postgres(rest: str, driver: str) -> Target:

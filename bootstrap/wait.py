@@ -5,8 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bootstrap.answer import MEANINGS, Answer, Prober
 from bootstrap.errors import RefusedError, Terminated, WaitTimeoutError
@@ -23,8 +22,7 @@ _TRIES_IN_GRACE = 4
 _LINE_EVERY_S = 1.0
 
 
-@dataclass(frozen=True)
-class Waited:
+class Waited(NamedTuple):
     """How a wait that succeeded went; `attempts` counts the tries of all targets.
 
     `answers` are the last ones, in the order of the probers.
@@ -78,8 +76,7 @@ def _pauses(settings: Settings) -> Iterator[float]:
     return backoff.sleeps(backoff.Schedule.of(settings))
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What bounds a wait. `began_s` is on the monotonic clock, `tries` 0 means any number."""
 
     began_s: float

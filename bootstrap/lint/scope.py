@@ -1,6 +1,5 @@
 """Which revisions to lint: what is pending, what lies between two of them, or all."""
 
-import dataclasses
 import threading
 
 from bootstrap import database, journal, opening, plan, revisions, settings
@@ -55,8 +54,8 @@ def _glance(
     """One look at the database, which need not be there."""
     once = loaded
     if "BOOTSTRAPD_WAIT_TIMEOUT_S" not in loaded.given:
-        hasty = dataclasses.replace(loaded.settings, wait_timeout_s=0.0)
-        once = dataclasses.replace(loaded, settings=hasty)
+        hasty = loaded.settings.replace(wait_timeout_s=0.0)
+        once = loaded._replace(settings=hasty)
     try:
         with opening.database(once, record, stop, to_write=False) as opened:
             sight = opened.base.look()

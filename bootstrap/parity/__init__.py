@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bootstrap import child, journal, plan, revisions, scratch, settings
@@ -153,7 +153,7 @@ def _brought_up(
     """A scratch database with all revisions applied."""
     with scratch.database(loaded, record, dialect) as place:
         record.event("replaying", f"applying {len(known.revisions)} revisions to {place.identity}")
-        here = replace(loaded, target=place, direct=None, fallback=None)
+        here = loaded._replace(target=place, direct=None, fallback=None)
         with child.Worker(here, record, run="parity", stop=stop) as worker:
             try:
                 worker.call("upgrade", revision="heads", total=len(known.revisions))

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from bootstrap import app, catalog, errors, findings, settings
+from bootstrap import app, catalog, errors, findings, options
 from bootstrap.lint import rules
 
 ROOT = Path(__file__).parents[2]
@@ -87,12 +87,12 @@ def settings_table() -> str:
         ("variable", "flag", "default", "meaning"),
         (
             (
-                f"`{spec.metadata['env']}`",
-                f"`{spec.metadata['flag']}`" if spec.metadata["flag"] else "",
+                f"`{spec.env}`",
+                f"`{spec.flag}`" if spec.flag else "",
                 _default(spec.default),
-                spec.metadata["what"],
+                spec.what,
             )
-            for spec in fields(settings.Settings)
+            for spec in options.SPECS.values()
         ),
     )
 

@@ -4,14 +4,13 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 import yaml
 
-from bootstrap import cli, errors, journal, metrics, settings
+from bootstrap import cli, errors, journal, metrics, options, settings
 from bootstrap import declared as declarations
 from tests.support import docs
 
@@ -91,8 +90,8 @@ def test_the_readme_lists_each_metric_with_its_labels() -> None:
 
 def test_the_names_in_the_configuration_file_are_those_of_the_variables() -> None:
     # The README says so where it speaks of [settings].
-    for spec in fields(settings.Settings):
-        assert spec.name == spec.metadata["env"].removeprefix("BOOTSTRAPD_").lower()
+    for spec in options.SPECS.values():
+        assert spec.name == spec.env.removeprefix("BOOTSTRAPD_").lower()
 
 
 # -- examples -------------------------------------------------------------------------------------
@@ -187,7 +186,7 @@ def test_a_command_that_is_wrong_would_be_found() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_every_variable_named_is_a_setting(path: Path) -> None:
-    known = {spec.metadata["env"] for spec in fields(settings.Settings)}
+    known = set(options.SPECS)
     named = set(re.findall(r"\bBOOTSTRAPD_\w+\b", _text(path)))
     assert {name.removesuffix("_FILE") for name in named} - known <= {"BOOTSTRAPD_"}
 

@@ -1,7 +1,6 @@
 """Revisions read without Alembic are what Alembic itself reads."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -48,8 +47,7 @@ def by_alembic(config: Config) -> dict[str, Revision]:
 
 def ordered(graph: Graph) -> dict[str, Revision]:
     return {
-        id_: replace(
-            each,
+        id_: each._replace(
             down=tuple(sorted(each.down)),
             needs=tuple(sorted(each.needs)),
             labels=tuple(sorted(each.labels)),

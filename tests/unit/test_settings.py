@@ -1,16 +1,15 @@
 """The settings: who wins, what is refused and in which words, and which database it comes to."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from bootstrap import __version__, redact, settings
+from bootstrap import __version__, options, redact, settings
 from bootstrap import app as declarations
 from bootstrap.errors import SettingsError
 
-SPECS = {spec.metadata["env"]: spec for spec in dataclasses.fields(settings.Settings)}
+SPECS = options.SPECS
 
 Load = Callable[..., settings.Loaded]
 Refused = Callable[..., list[str]]
@@ -121,7 +120,7 @@ SAMPLES: Mapping[str, tuple[str, object]] = {
 
 
 def test_there_is_a_sample_for_every_flag() -> None:
-    assert set(SAMPLES) == {name for name, spec in SPECS.items() if spec.metadata["flag"]}
+    assert set(SAMPLES) == {name for name, spec in SPECS.items() if spec.flag}
 
 
 @pytest.mark.parametrize("name", declarations.SHIPPED)
@@ -143,7 +142,7 @@ def test_every_flag_is_read_and_named_as_the_source(load: Load, name: str) -> No
     text, value = SAMPLES[name]
     loaded = load({name: text})
     assert getattr(loaded.settings, SPECS[name].name) == value
-    assert source(loaded, name) == SPECS[name].metadata["flag"]
+    assert source(loaded, name) == SPECS[name].flag
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
@@ -95,7 +95,7 @@ def run(
 ) -> wait.Waited:
     return wait.wait(
         list(probers),
-        replace(settings, **changes),
+        settings.replace(**changes),
         (recorder or Recorder()).journal,
         stop=stop or threading.Event(),
         container=container,
