@@ -12,7 +12,7 @@ from bootstrap.errors import LockError, Terminated
 
 FIRST_S = 0.05
 FACTOR = 1.5
-CAP_S = 0.5
+CAP_S = 0.2
 
 
 def _random() -> float:

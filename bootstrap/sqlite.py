@@ -13,7 +13,6 @@ import os
 import socket
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +101,8 @@ class Sqlite:
         """The identity in the view, made on first need."""
         identity = self.look().identity
         if identity is None:
+            import uuid
+
             identity = str(uuid.uuid4())
             with _opened(self.path, "rwc") as connection:
                 connection.execute(f"create view {PIN} as select '{identity}' as identity")

@@ -88,15 +88,15 @@ def test_the_lock_is_polled_ever_more_slowly_until_the_time_is_up(
     held: Callable[..., Any], clock: Clock
 ) -> None:
     base = Base([False])
-    with pytest.raises(LockError) as raised, held(base, wait_s=2.5):
+    with pytest.raises(LockError) as raised, held(base, wait_s=1):
         pytest.fail("the lock was not got")
-    # 0.05 times 1.5 each, capped at 0.5; the last sleep ends at the deadline: 2.5 - 2.0391.
-    assert clock.sleeps == [0.05, 0.075, 0.1125, 0.1688, 0.2531, 0.3797, 0.5, 0.5, 0.4609]
+    # 0.05 times 1.5 each, capped at 0.2; the last sleep ends at the deadline: 1 - 0.8063.
+    assert clock.sleeps == [0.05, 0.075, 0.1125, 0.1688, 0.2, 0.2, 0.1937]
     assert raised.value.message == (
-        f"the migration lock of {PLACE} was not got in 2.5 s; it is held by process 7; "
+        f"the migration lock of {PLACE} was not got in 1 s; it is held by process 7; "
         "wait for that run to end, or end it"
     )
-    assert raised.value.facts == {"waited_s": 2.5, "holder": "process 7"}
+    assert raised.value.facts == {"waited_s": 1.0, "holder": "process 7"}
     assert base.unlocked == 0
 
 
