@@ -81,6 +81,8 @@ select s.oid::regclass::text, c.oid::regclass::text, quote_ident(a.attname), q.s
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = used.number
    and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
  where {_SCOPE}
+   -- No number is there where no row is, as in all tables that were just made.
+   and (c.relkind = 'p' or pg_catalog.pg_relation_size(c.oid) > 0)
  order by 1, 2, 3
 """
 # The database's own collation is that of every index without another one.
