@@ -5,6 +5,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -56,12 +57,62 @@ class LockLostError(Exception):
     """The lock went away while the worker was working; the worker was killed."""
 
 
+class Started:
+    """A worker's process as it comes up, before it is told what to work on.
+
+    Raises SettingsError where its interpreter cannot be started.
+    """
+
+    def __init__(self, loaded: settings.Loaded) -> None:
+        self.loaded = loaded
+        self.python = loaded.app.python or sys.executable
+        self._told = contextlib.ExitStack()
+        self._told.enter_context(giving.written(loaded.app.giving, loaded.target, loaded.app.name))
+        receiving, sending = os.pipe()
+        self.line, theirs = socket.socketpair()
+        try:
+            self.process = subprocess.Popen(
+                [self.python, str(WORKER), str(sending)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(sending,),
+                cwd=loaded.app.project,
+                env=settings.for_worker(loaded),
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            os.close(receiving)
+            self.line.close()
+            self._told.close()
+            raise SettingsError(
+                f"cannot start the interpreter {self.python!r} of app {loaded.app.name}: "
+                f"{error.strerror}; check python in {loaded.app.declared_in}"
+            ) from error
+        finally:
+            os.close(sending)
+            theirs.close()
+        self.events = os.fdopen(receiving, "rb", buffering=0)
+
+    def close(self) -> None:
+        """End it: it leaves by itself when its line ends."""
+        self.line.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._told.close()
+        self.events.close()
+
+
 class Worker:
     """A child process with one Alembic project open, to be used as a context manager.
 
     With `reads` nothing that the child runs may change the database, imports of the app included.
-    While a `base` with a held lock is given, the child inherits the lock's descriptors: should this
-    process be killed, the lock is held until the child is gone too.
+    While a `base` with a held lock is given, the child is handed the lock's descriptors: should
+    this process be killed, the lock is held until the child is gone too.
     """
 
     def __init__(
@@ -74,6 +125,7 @@ class Worker:
         base: database.Database | None = None,
         reads: bool = False,
         observer: Observer | None = None,
+        started: Started | None = None,
     ) -> None:
         self._loaded = loaded
         self._observer = observer
@@ -81,32 +133,9 @@ class Worker:
         self._base = base
         self._stop = stop
         self._output: deque[str] = deque(maxlen=KEPT_LINES)
-        self._told = contextlib.ExitStack()
-        self._told.enter_context(giving.written(loaded.app.giving, loaded.target, loaded.app.name))
-        receiving, sending = os.pipe()
-        self._python = loaded.app.python or sys.executable
-        try:
-            self._process = subprocess.Popen(
-                [self._python, str(WORKER), str(sending)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(sending, *(base.shared_descriptors() if base else ())),
-                cwd=loaded.app.project,
-                env=settings.for_worker(loaded),
-                text=True,
-                errors="replace",
-            )
-        except OSError as error:
-            os.close(receiving)
-            self._told.close()
-            raise SettingsError(
-                f"cannot start the interpreter {self._python!r} of app {loaded.app.name}: "
-                f"{error.strerror}; check python in {loaded.app.declared_in}"
-            ) from error
-        finally:
-            os.close(sending)
-        self._events = os.fdopen(receiving, "rb", buffering=0)
+        self._child = started or Started(loaded)
+        self._process = self._child.process
+        self._events = self._child.events
         self._buffer = b""
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
@@ -133,17 +162,19 @@ class Worker:
 
     def __enter__(self) -> "Worker":
         try:
-            self.call("open", **self._request)
+            descriptors = self._base.shared_descriptors() if self._base else ()
+            self._send({"do": "open", **self._request}, descriptors)
+            self._answer()
         except (WorkerError, DiedError) as error:
             self.close()
-            app = self._loaded.app
+            app, python = self._loaded.app, self._child.python
             if isinstance(error, DiedError):
                 found, tail = f"it {error.how}", error.tail
             else:
                 found, tail = error.failure["message"], ""
             raise SettingsError(
                 f"the Alembic project {app.alembic} of app {app.name} cannot be opened with "
-                f"{self._python}: {found}; check alembic and python in {app.declared_in}{tail}"
+                f"{python}: {found}; check alembic and python in {app.declared_in}{tail}"
             ) from error
         except BaseException:
             self.close()
@@ -166,6 +197,9 @@ class Worker:
         or was killed at the end of the grace.
         """
         self._send({"do": do, **request})
+        return self._answer(on_event)
+
+    def _answer(self, on_event: OnEvent | None = None) -> dict[str, Any]:
         self._heard_s = self._told_s = time.monotonic()
         doing = _LOADING
         while True:
@@ -248,27 +282,18 @@ class Worker:
         self._process.wait()
 
     def close(self) -> None:
-        """End the child: it leaves by itself when its stdin ends."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """End the child."""
+        self._child.close()
         self._reader.join(timeout=1)
-        self._told.close()
-        self._events.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
+    def _send(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
+        text = (json.dumps(message) + "\n").encode()
         try:
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
+            sent = socket.send_fds(self._child.line, [text], list(descriptors))
+            self._child.line.sendall(text[sent:])
+        except (BrokenPipeError, ConnectionResetError):
             raise self._died() from None
 
     def _receive(self) -> dict[str, Any] | None:
@@ -293,7 +318,7 @@ class Worker:
             return Terminated(signal.SIGTERM)
         self._reader.join(timeout=1)
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        worker = f"the worker of app {self._loaded.app.name} ({self._python})"
+        worker = f"the worker of app {self._loaded.app.name} ({self._child.python})"
         return DiedError(worker, how, self._output)
 
     def _drain(self) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bootstrap import database as databases
 from bootstrap import journal, pin, plan, probe, revisions, settings, wait
+from bootstrap.early import Early
 from bootstrap.errors import (
     RefusedError,
     SettingsError,
@@ -36,15 +37,17 @@ def database(
     stop: threading.Event,
     *,
     to_write: bool,
+    early: Early | None = None,
 ) -> Iterator[Opened]:
     """Wait for the target and whatever stands beside it, then open it.
 
-    `to_write` asks for the primary: a standby could not be migrated. A failure of the database
+    `to_write` asks for the primary: a standby could not be migrated. `early` starts a worker if the
+    wait takes longer than a moment. A failure of the database
     itself, outside any worker, becomes a RefusedError here.
     """
-    chosen, waited, probers = _awaited(loaded, record, stop, to_write=to_write)
+    chosen, waited, probers = _awaited(loaded, record, stop, to_write=to_write, early=early)
     try:
-        here = chosen._replace(target=chosen.direct) if chosen.direct else chosen
+        here = road(chosen)
         base = opened(here, probers[-1])
         try:
             with _database_errors(base, record):
@@ -57,6 +60,11 @@ def database(
     finally:
         for prober in probers:
             prober.close()
+
+
+def road(loaded: settings.Loaded) -> settings.Loaded:
+    """The same with the target that bootstrapd itself works on: past a pooler, if there is one."""
+    return loaded._replace(target=loaded.direct) if loaded.direct else loaded
 
 
 def await_servers(
@@ -147,9 +155,11 @@ def _awaited(
     stop: threading.Event,
     *,
     to_write: bool,
+    early: Early | None = None,
 ) -> tuple[settings.Loaded, wait.Waited, list[probe.Prober]]:
     if loaded.fallback is None:
-        return loaded, *_wait(loaded, record, stop, loaded.settings.wait_timeout_s, to_write)
+        timeout_s = loaded.settings.wait_timeout_s
+        return loaded, *_wait(loaded, record, stop, timeout_s, to_write, early)
     before = pin.was_on_postgres(loaded)
     timeout_s = loaded.settings.wait_timeout_s if before else loaded.settings.auto_timeout_s
     try:
@@ -180,6 +190,7 @@ def _wait(
     stop: threading.Event,
     timeout_s: float,
     to_write: bool,
+    early: Early | None = None,
 ) -> tuple[wait.Waited, list[probe.Prober]]:
     probers = _probers(loaded, to_write)
     watch = None
@@ -197,6 +208,7 @@ def _wait(
                 stop=stop,
                 timeout_s=timeout_s,
                 container=watch,
+                meanwhile=(lambda: early.start(road(loaded))) if early else None,
             )
             record.set(wait_s=waited.wait_s)
     except BaseException:

@@ -178,7 +178,10 @@ def _through(
         @functools.cache
         def worker() -> child.Worker:
             """Started by the first stage that needs one."""
-            return stack.enter_context(child.Worker(here, record, run=run, stop=stop, base=base))
+            started = place.early.take(here)
+            return stack.enter_context(
+                child.Worker(here, record, run=run, stop=stop, base=base, started=started)
+            )
 
         if wanted.pending:
             with record.stage("migrate", wanted.message):

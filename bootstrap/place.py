@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from bootstrap import database, journal, lock, opening, plan, revisions, settings
+from bootstrap.early import Early
 from bootstrap.errors import RefusedError
 
 
@@ -20,6 +21,7 @@ class Place(NamedTuple):
     known: revisions.Graph
     record: journal.Journal
     stop: threading.Event
+    early: Early
 
     @property
     def here(self) -> settings.Loaded:
@@ -92,8 +94,13 @@ def opened(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, *, to_write: bool
 ) -> Iterator[Place]:
     """Wait for the database and open it for the length of the block."""
-    with opening.database(loaded, record, stop, to_write=to_write) as found:
-        yield Place(found, plan.graph(found.here, record, stop), record, stop)
+    with (
+        contextlib.closing(Early()) as early,
+        opening.database(
+            loaded, record, stop, to_write=to_write, early=early if to_write else None
+        ) as found,
+    ):
+        yield Place(found, plan.graph(found.here, record, stop), record, stop, early)
 
 
 def run_name() -> str:

@@ -38,6 +38,8 @@ def run(words: Sequence[str]) -> tuple[Call, tuple[str, ...]] | None:
             if value.startswith("-"):
                 return None
             flags[spec.env] = value
-    level: Level = "debug" if "verbose" in switches else "warning" if "quiet" in switches else "info"
+    level: Level = (
+        "debug" if "verbose" in switches else "warning" if "quiet" in switches else "info"
+    )
     call = Call("run", flags, as_json="--json" in switches, level=level)
     return call, tuple(words[cut + 1 :])

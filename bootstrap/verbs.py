@@ -368,10 +368,10 @@ def _stage(place: Place, doing: str) -> Iterator[tuple[migrate.Stage, child.Work
     """The migrate stage under the lock, with a worker to do it."""
     here, base, record, stop = place.here, place.base, place.record, place.stop
     with place.recording():
-        run = places.run_name()
+        run, started = places.run_name(), place.early.take(here)
         with (
             record.stage("migrate", doing),
-            child.Worker(here, record, run=run, stop=stop, base=base) as worker,
+            child.Worker(here, record, run=run, stop=stop, base=base, started=started) as worker,
         ):
             yield migrate.Stage(here, base, place.known, record, stop, run), worker
         drift.note(base, base.look())

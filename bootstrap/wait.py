@@ -20,6 +20,8 @@ _STOP_POLL_S = 0.1
 # Often enough for a server on its first start, seldom enough for one that locks accounts.
 _TRIES_IN_GRACE = 4
 _LINE_EVERY_S = 1.0
+# Who waits longer than this waits for a server that is still coming up.
+_MOMENT_S = 0.5
 
 
 class Waited(NamedTuple):
@@ -41,12 +43,14 @@ def wait(
     stop: threading.Event,
     timeout_s: float | None = None,
     container: "ContainerWatch | None" = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Waited:
     """Return when every prober is ready.
 
     All are asked side by side under one deadline, `timeout_s` from now (default: the settings'). A
     last try is made at the deadline, so that all of it takes one connect timeout more at the most.
-    With a timeout of 0 each is asked exactly once.
+    With a timeout of 0 each is asked exactly once. `meanwhile` is called once, if the wait takes
+    longer than a moment.
 
     Raises RefusedError when one keeps refusing or its container has died for good, WaitTimeoutError
     when time or tries are used up, Terminated when `stop` is set, and whatever a prober raises.
@@ -60,7 +64,7 @@ def wait(
     )
     vigils = [Vigil(prober, limits, journal, lambda: _pauses(settings)) for prober in probers]
     try:
-        _Round(vigils, limits, stop).run(container)
+        _Round(vigils, limits, stop).run(container, meanwhile)
     finally:
         wait_s = time.monotonic() - limits.began_s
         journal.set(wait_s=wait_s)
@@ -239,7 +243,7 @@ class _Round:
             queue.SimpleQueue()
         )
 
-    def run(self, container: "ContainerWatch | None") -> None:
+    def run(self, container: "ContainerWatch | None", meanwhile: Callable[[], None] | None) -> None:
         """Return when all are ready."""
         # A probe that outlives its own deadline is left behind.
         last_s = self._limits.deadline_s + self._limits.connect_timeout_s
@@ -251,6 +255,9 @@ class _Round:
                 container.start(self._inbox.put)
                 container = None
             now_s = time.monotonic()
+            if meanwhile is not None and now_s - self._limits.began_s >= _MOMENT_S:
+                meanwhile()
+                meanwhile = None
             wake_s = min(now_s + _STOP_POLL_S, last_s)
             over = any(vigil.over for vigil in pending)
             if now_s >= last_s or (over and not any(vigil.asking for vigil in pending)):

@@ -5,29 +5,40 @@ from __future__ import annotations
 import json
 import os
 import queue
+import socket
 import sys
 import threading
+from array import array
 from typing import Any
 
 PARENT_GONE = 70
+_DESCRIPTORS = 8
 
 
 class Channel:
-    """Events and answers leave on a file descriptor, the parent's lines come from stdin.
+    """Events and answers leave on a file descriptor, the parent's lines come from stdin, a socket.
 
-    The end of stdin means that the parent is gone: then this process ends at once, and the server
-    rolls back what is open.
+    With a line may come descriptors, which this process does nothing with but hold: the session
+    behind them, and its lock, live on until it ends. The end of stdin means that the parent is
+    gone: then this process ends at once, and the server rolls back what is open.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._out = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
-        self._in: queue.Queue[str] = queue.Queue()
+        self._in: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        for line in sys.stdin:
-            self._in.put(line)
-        os._exit(PARENT_GONE)
+        line = socket.socket(fileno=sys.stdin.fileno())
+        room = socket.CMSG_SPACE(_DESCRIPTORS * array("i").itemsize)
+        rest = b""
+        while True:
+            received, _, _, _ = line.recvmsg(65536, room)
+            if not received:
+                os._exit(PARENT_GONE)
+            *whole, rest = (rest + received).split(b"\n")
+            for each in whole:
+                self._in.put(each)
 
     def send(self, **message: object) -> None:
         """One line to the parent."""

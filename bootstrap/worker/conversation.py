@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import signal
 import threading
@@ -38,6 +39,9 @@ def hold(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(descriptor)
     project: Project | None = None
+    # The parent may be waiting for the database still. What is missing is said when it asks.
+    with contextlib.suppress(Exception):
+        importlib.import_module(".project", __package__)
     while True:
         request = channel.receive()
         do = request.pop("do")
