@@ -36,7 +36,7 @@ def check(stack: Stack) -> Iterator[Finding]:
 def deadline_s(each: Service) -> float:
     """How long the bootstrapd of a service waits, in seconds."""
     spec = SPECS["BOOTSTRAPD_WAIT_TIMEOUT_S"]
-    flag = each.daemon.flags.get(spec.metadata["flag"]) if each.daemon else None
+    flag = each.daemon.flags.get(spec.flag) if each.daemon else None
     given = flag or each.value("BOOTSTRAPD_WAIT_TIMEOUT_S")
     try:
         return float(given) if given else float(str(spec.default))

@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from bootstrap import database, fence, journal, opening, pin, postgres, settings, sqlite
@@ -42,7 +41,7 @@ def go_back(
         # First: killed in between, the file is still fenced and this can be said again.
         identity = fence.identity(source.path)
         if identity is not None:
-            pin.remember(replace(loaded, target=source), identity, record)
+            pin.remember(loaded._replace(target=source), identity, record)
         fence.lift(source.path)
         record.event(
             "lifted",
@@ -67,7 +66,7 @@ def _check(
             f"--to postgresql://USER@{mark.target} (or where it is gone for good, "
             f"--accept-loss {UNSEEN})"
         )
-    loaded = replace(loaded, fallback=None)
+    loaded = loaded._replace(fallback=None)
     with opening.database(loaded, record, stop, to_write=False) as opened:
         base = opened.base
         assert isinstance(base, postgres.Postgres)

@@ -210,9 +210,9 @@ def env_example() -> str:
     """The part of `compose/env.example` that lists the settings which compose passes on."""
     passed = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["x-settings"]
     return "".join(
-        f"# {spec.metadata['what']}\n#{spec.metadata['env']}={_default(spec.default).strip('`')}\n"
-        for spec in fields(settings.Settings)
-        if spec.metadata["env"] in passed and passed[spec.metadata["env"]] is None
+        f"# {spec.what}\n#{spec.env}={_default(spec.default).strip('`')}\n"
+        for spec in options.SPECS.values()
+        if spec.env in passed and passed[spec.env] is None
     )
 
 
