@@ -188,7 +188,7 @@ def test_the_way_back(run: Run, path: Path, moved: str) -> None:
     ("statement", "said"),
     [
         ("insert into events select '9', payload from events where id = '1'", "3 rows, now 4 rows"),
-        ("update events set severity = 'x' where id = '1'", "3 rows, now 3 rows"),
+        ("update events set payload = '[1]' where id = '1'", "3 rows, now 3 rows"),
         ("delete from events where id <> '1'", "3 rows, now 1 row"),
         ("drop table events cascade", "3 rows, now no such table"),
     ],
@@ -213,11 +213,12 @@ def test_what_was_written_since_is_not_left_behind_unasked(
     )
     assert mark(path) is not None
 
-    look.query(moved, "insert into users (id, email, username) values ('u', 'a@b', 'u')")
+    look.query(moved, "insert into agents (id) values ('a')")
     other = run(f"{unfence} --accept-loss {name}", env=env).expect(7).json()["error"]
-    assert other["changed_tables"] == ["events", "users"]
+    assert other["changed_tables"] == ["agents", "events"]
     accepted = run(f"{unfence} --accept-loss {other['accept_loss']}", env=env).expect(0)
-    assert "users: 0 rows, now 1 row\nthis stays behind, as accepted" in accepted.stderr
+    listed = f"  agents: 0 rows, now 1 row\n  events: {said}\n"
+    assert f"{listed}this stays behind, as accepted" in accepted.stderr
     assert mark(path) is None
 
 
