@@ -464,19 +464,21 @@ def init(call: Call, path: Path) -> Document:
 
 @command()
 @click.argument("files", metavar="[FILES]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--project", metavar="NAME", help="look at the containers of this compose project")
 @verb
-def doctor(call: Call, files: Sequence[Path]) -> Document:
-    """Look for faults in compose files and systemd units. Exit 5 on errors.
+def doctor(call: Call, files: Sequence[Path], project: str | None) -> Document:
+    """Look for faults in compose files, systemd units, containers and volumes. Exit 5 on errors.
 
-    Several compose files are a base and its overlays; without FILES they are those that compose
-    takes in this folder. A consent: # bootstrapd: allow RULE, because REASON
+    Several compose files are a base and its overlays. Without FILES they are those that compose
+    takes in this folder, and the containers and volumes of that project are looked at too, where
+    an engine answers. A consent: # bootstrapd: allow RULE, because REASON
     """
-    from bootstrap.doctor import examine, text
+    from bootstrap.doctor import examine, report, text
 
-    found = examine.examine(files, settings.environment())
+    found = examine.examine(files, settings.environment(), project)
     if not call.as_json:
-        click.echo(text.report(found), nl=False)
-    examine.judge(found)
+        click.echo(text.shown(found), nl=False)
+    report.judge(found)
     return found.document()
 
 

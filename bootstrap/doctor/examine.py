@@ -1,9 +1,8 @@
 """Doctor's work: which files there are, what is wrong in them, and what somebody has allowed."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bootstrap.doctor import (
     consent,
@@ -18,9 +17,11 @@ from bootstrap.doctor import (
     stack,
     units,
 )
-from bootstrap.doctor.finding import Allowed, Finding
-from bootstrap.doctor.project import Project
-from bootstrap.errors import DriftError, SettingsError
+from bootstrap.doctor.consent import Scope
+from bootstrap.doctor.finding import Finding
+from bootstrap.doctor.report import Report
+from bootstrap.doctor.stack import Stack
+from bootstrap.errors import SettingsError
 
 _CHECKS = (
     health.check,
@@ -32,72 +33,56 @@ _CHECKS = (
 )
 
 
-@dataclass
-class Report:
-    """What was looked at and what was found; `notes` say what could not be looked at."""
+def examine(paths: Sequence[Path], environ: Mapping[str, str], name: str | None = None) -> Report:
+    """Look at these files; without any at those of the current folder, and at what runs of them.
 
-    looked: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    allowed: list[Allowed] = field(default_factory=list)
-
-    @property
-    def errors(self) -> list[Finding]:
-        """The findings that must not stay."""
-        return [each for each in self.findings if each.severity == "error"]
-
-    def document(self) -> dict[str, Any]:
-        """The report as JSON shows it."""
-        return {
-            "looked_at": self.looked,
-            "notes": self.notes,
-            "findings": [asdict(each) for each in self.findings],
-            "allowed": [{**asdict(each.finding), "reason": each.reason} for each in self.allowed],
-        }
-
-
-def examine(paths: Sequence[Path], environ: Mapping[str, str]) -> Report:
-    """Look at these files, or at those that compose takes in the current folder.
-
-    Raises SettingsError for what cannot be read.
+    `name` is the project whose containers and volumes are looked at. Raises SettingsError for what
+    cannot be read.
     """
     report = Report()
     chosen = paths or project.find(Path(), environ)
-    if not chosen:
+    if not chosen and name is None:
         names = ", ".join(project.NAMES)
         raise SettingsError(f"doctor: no compose file is here (looked for {names}); name one")
-    files(chosen, environ, report)
+    seen = _files(chosen, environ, report, name)
+    here = seen.stack.project.name if seen.stack else None
+    if name or (here and not paths):
+        from bootstrap.doctor import running
+
+        told = {(each.rule, word) for each in seen.found for word in each.subject.split(", ")}
+        seen.found += [
+            each
+            for each in running.look(seen.stack, name or here or "", report)
+            if (each.rule, each.subject) not in told
+        ]
+    _judge(seen, report)
     return report
 
 
-def judge(report: Report) -> None:
-    """Raise DriftError for errors."""
-    if report.errors:
-        places = {each.place for each in report.errors}
-        where = next(iter(places)) if len(places) == 1 else f"{len(places)} places"
-        raise DriftError(
-            f"doctor found {count(report.errors, 'error')} in {where}", **report.document()
-        )
+def files(paths: Sequence[Path], environ: Mapping[str, str], report: Report) -> None:
+    """Look at files alone. Raises SettingsError for what cannot be read."""
+    _judge(_files(paths, environ, report), report)
 
 
-def count(found: Collection[object], noun: str) -> str:
-    """How many there are of what."""
-    return f"{len(found)} {noun}{'s' * (len(found) != 1)}"
+@dataclass
+class _Seen:
+    """What was found before consents; `starts` are the lines of the services in each file."""
+
+    found: list[Finding]
+    held: list[Scope]
+    starts: dict[str, dict[str, int]]
+    stack: Stack | None
 
 
-def files(
+def _files(
     paths: Sequence[Path], environ: Mapping[str, str], report: Report, name: str | None = None
-) -> Project | None:
-    """Look at files; those of compose are one project, which is returned.
-
-    Raises SettingsError for what cannot be read.
-    """
+) -> _Seen:
     problems: list[str] = []
     ours = [path for path in paths if path.suffix == ".service"]
     composed = [path for path in paths if path not in ours]
     found, held = units.check(ours, problems)
     report.looked += map(project.shown, ours)
-    starts: dict[str, dict[str, int]] = {}
+    seen = _Seen(found, held, {}, None)
     here = None
     if composed:
         try:
@@ -107,25 +92,27 @@ def files(
     if problems:
         raise nodes.settings_error(problems)
     if here is not None:
-        services = stack.of(here)
-        found += [each for check in _CHECKS for each in check(services)]
+        seen.stack = stack.of(here)
+        seen.found += [each for check in _CHECKS for each in check(seen.stack)]
         for file in here.files:
             document = here.documents[file]
-            held += consent.scopes(file, here.texts[file], document)
+            seen.held += consent.scopes(file, here.texts[file], document)
             declared = document.get("services")
-            starts[file] = {
+            seen.starts[file] = {
                 key: node.line
                 for key, node in (declared.entries if declared else {}).items()
                 if node.file == file
             }
         report.looked += here.files
-    kept, allowed = consent.judge(found, held, starts)
-    kept = _together(kept)
-    order_of = {file: place for place, file in enumerate(report.looked)}
-    kept.sort(key=lambda each: (order_of.get(each.place, len(order_of)), each.line or 0, each.rule))
-    report.findings += kept
+    return seen
+
+
+def _judge(seen: _Seen, report: Report) -> None:
+    kept, allowed = consent.judge(seen.found, seen.held, seen.starts)
+    places = {file: place for place, file in enumerate(report.looked)}
+    kept.sort(key=lambda each: (places.get(each.place, len(places)), each.line or 0, each.rule))
+    report.findings += _together(kept)
     report.allowed += allowed
-    return here
 
 
 def _together(found: Sequence[Finding]) -> list[Finding]:

@@ -21,7 +21,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault. `place` is a file, a container, a volume or the host; `subject` a service."""
+    """One fault. `place` is a file, a container, a volume or the host; `subject` a service.
+
+    `commands` are to be pasted into a shell.
+    """
 
     rule: str
     severity: rules.Severity
@@ -32,6 +35,7 @@ class Finding:
     why: str
     instead: str
     edits: tuple[Edit, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,32 @@ def at(
         why or known.why,
         instead or known.instead,
         tuple(each for each in edits if each is not None),
+    )
+
+
+def outside(
+    rule: str,
+    place: str,
+    subject: str,
+    found: str,
+    *,
+    why: str = "",
+    instead: str = "",
+    commands: tuple[str, ...] = (),
+) -> Finding:
+    """A finding that stands in no file."""
+    known = rules.BY_NAME[rule]
+    return Finding(
+        rule,
+        known.severity,
+        place,
+        None,
+        subject,
+        found,
+        why or known.why,
+        instead or known.instead,
+        (),
+        commands,
     )
 
 

@@ -9,7 +9,7 @@ from bootstrap.doctor.finding import Finding
 from bootstrap.doctor.service import Image, Port, Service
 from bootstrap.doctor.stack import Stack
 
-_LOCAL = ("127.", "::1", "localhost")
+_ALL = ("", "0.0.0.0", "::")  # noqa: S104
 _MAJOR_ONLY = re.compile(r"v?\d+(?:-[a-z].*)?")
 _MOVING = re.compile(
     r"(?:latest|stable|edge|main|master|nightly|dev|lts|alpine|slim|bookworm|trixie)(?:-[a-z]+)*"
@@ -44,8 +44,13 @@ def check(stack: Stack) -> Iterator[Finding]:
                     why=why,
                 )
         for port in each.ports:
-            if not port.ip.startswith(_LOCAL) and (not port.ip or port.ip in ("0.0.0.0", "::")):  # noqa: S104
+            if is_open(port.ip):
                 yield _open(each, port)
+
+
+def is_open(ip: str) -> bool:
+    """Whether a port that is bound to this address is reached from everywhere."""
+    return ip in _ALL
 
 
 def _floats(image: Image) -> tuple[rules.Severity, str] | None:

@@ -203,6 +203,8 @@ def _conditions(stack: Stack, each: Service) -> Iterator[Finding]:
 def _pooler(stack: Stack, each: Service) -> Iterator[Finding]:
     if each.daemon is None or each.value("BOOTSTRAPD_DIRECT_URL"):
         return
+    if each.value("BOOTSTRAPD_MIGRATE") == "false":
+        return
     if "BOOTSTRAPD_DIRECT_URL_FILE" in each.environment or "--direct-url" in each.daemon.flags:
         return
     poolers = {name for name, other in stack.services.items() if other.kind == "pooler"}

@@ -231,5 +231,27 @@ ALL = (
         "only the first process is ended, and one that migrates lives on beside the next start",
         "KillMode=mixed, or leave it out",
     ),
+    # What runs.
+    Rule(
+        "data-version",
+        "error",
+        "this version of PostgreSQL does not read that data directory: the server does not start",
+        "keep the old version, or move the data with pg_upgrade or a dump",
+        ("stack",),
+    ),
+    Rule(
+        "old-data",
+        "error",
+        "the server would not look there: it refuses to start, or makes a new, empty database",
+        "move the data to where this version keeps it, before `up`",
+        ("stack",),
+    ),
+    Rule(
+        "not-running",
+        "error",
+        "it is not healthy",
+        "see its log",
+        ("stack",),
+    ),
 )
 BY_NAME = {rule.name: rule for rule in ALL}

@@ -164,10 +164,14 @@ class Service:
         """The server that it is, if it is one of those that are known."""
         found = self.image.kind if self.image else "other"
         programs = {"postgres": ("postgres",), "redis": ("redis-server", "valkey-server")}
-        if found in programs and self.argv:
-            server = any(PurePosixPath(word).name in programs[found] for word in self.flat)
-            if not server and not self.argv[0].startswith("-") and not _is_config(self.argv[0]):
-                return "other"
+        if found not in programs or not self.argv:
+            return found
+        names = [PurePosixPath(word).name for word in self.flat]
+        serves = any(name in programs[found] for name in names)
+        # A script may hand these on to the server.
+        options = found == "redis" and self.argv[-1].startswith("--") and "redis-cli" not in names
+        if not (serves or options or self.argv[0].startswith("-") or _is_config(self.argv[0])):
+            return "other"
         return found
 
     @cached_property

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from bootstrap import redact
-from bootstrap.doctor.examine import Report, count
 from bootstrap.doctor.finding import Edit, Finding
+from bootstrap.doctor.report import Report, count
 
 
-def report(found: Report) -> str:
+def shown(found: Report) -> str:
     """Each finding with why it is one and the lines to change, what was allowed, and the sum."""
     lines: list[str] = []
     for each in found.findings:
@@ -27,10 +27,11 @@ def report(found: Report) -> str:
 def _finding(each: Finding) -> Iterator[str]:
     yield f"{_place(each)}: {each.severity}: {_what(each)}"
     yield f"    {redact.text(each.why)}"
-    yield f"    instead: {each.instead}{':' if each.edits else ''}"
+    yield f"    instead: {each.instead}{':' if each.edits or each.commands else ''}"
     for edit in each.edits:
         yield f"      {_where(edit, each)}"
         yield from (f"        {redact.text(line)}" for line in edit.lines)
+    yield from (f"        {line}" for line in each.commands)
 
 
 def _where(edit: Edit, each: Finding) -> str:

@@ -171,9 +171,9 @@ def _time(unit: Unit, daemon: Daemon) -> Iterator[Finding]:
     node = variables.get("BOOTSTRAPD_WAIT_TIMEOUT_S")
     given = daemon.flags.get("--timeout") or (node.text if node else None)
     deadline_s = service.seconds(given, float(str(spec.default)))
-    # Where systemd listens, bootstrapd asks it for more time while a step is long.
-    listens = unit.value("Type", "simple") in _NOTIFYING
-    for key in () if listens else ("TimeoutStartSec", "TimeoutSec"):
+    # A simple unit has started at once, and for one that notifies bootstrapd asks for more time.
+    ends = unit.value("Type", "simple") == "oneshot"
+    for key in ("TimeoutStartSec", "TimeoutSec") if ends else ():
         limit = unit.last(key)
         if limit is None or limit.text in _INFINITE or limit.text is None:
             continue

@@ -17,14 +17,14 @@ README = docs.README.read_text(encoding="utf-8")
 
 def test_a_sound_file_is_exit_0(run: Run, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(GOOD)
-    result = run("doctor", cwd=tmp_path).expect(0)
+    result = run("doctor compose.yaml", cwd=tmp_path).expect(0)
     assert result.stdout == "compose.yaml: 0 errors, 0 warnings, 0 allowed\n"
     assert result.stderr == ""
 
 
 def test_the_report_names_the_lines_to_change(run: Run, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(plant(GOOD, FAULTS["a password"]))
-    result = run("doctor", cwd=tmp_path).expect(5)
+    result = run("doctor compose.yaml", cwd=tmp_path).expect(5)
     assert result.stdout == (
         "compose.yaml:11: error: password-in-environment (db): POSTGRES_PASSWORD: ***\n"
         "    `docker inspect` and every child process show it, and crash reports carry it away\n"
@@ -45,13 +45,13 @@ def test_the_report_names_the_lines_to_change(run: Run, tmp_path: Path) -> None:
 
 def test_warnings_alone_are_exit_0(run: Run, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(plant(GOOD, FAULTS["no shm_size"]))
-    result = run("doctor", cwd=tmp_path).expect(0)
+    result = run("doctor compose.yaml", cwd=tmp_path).expect(0)
     assert result.stdout.endswith("compose.yaml: 0 errors, 1 warning, 0 allowed\n")
 
 
 def test_as_json(run: Run, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(plant(GOOD, FAULTS["an open port"]))
-    answer = run("doctor --json", cwd=tmp_path).expect(5).json()
+    answer = run("doctor --json compose.yaml", cwd=tmp_path).expect(5).json()
     del answer["status"]
     assert answer == {
         "ok": False,
@@ -82,13 +82,14 @@ def test_as_json(run: Run, tmp_path: Path) -> None:
                             "lines": ['      - "127.0.0.1:5432:5432"'],
                         }
                     ],
+                    "commands": [],
                 }
             ],
             "allowed": [],
         },
     }
     (tmp_path / "compose.yaml").write_text(GOOD)
-    assert run("doctor --json", cwd=tmp_path).expect(0).json() == {
+    assert run("doctor --json compose.yaml", cwd=tmp_path).expect(0).json() == {
         "ok": True,
         "verb": "doctor",
         "exit_code": 0,
@@ -114,7 +115,7 @@ def test_a_consent_holds_for_what_it_stands_above(
 ) -> None:
     text = plant(GOOD, FAULTS["an open port"]).replace(f"{before}\n", f"{note}\n{before}\n", 1)
     (tmp_path / "compose.yaml").write_text(text)
-    result = run("doctor", cwd=tmp_path).expect(0)
+    result = run("doctor compose.yaml", cwd=tmp_path).expect(0)
     assert result.stdout == (
         "compose.yaml:16: allowed: published-port (db): ports: 5432:5432\n"
         "    because of a firewall\n"
@@ -138,7 +139,7 @@ def test_a_consent_that_allows_nothing_is_told(
         "  db:\n", f"  # bootstrapd: {note}\n  db:\n", 1
     )
     (tmp_path / "compose.yaml").write_text(text)
-    found = run("doctor --json", cwd=tmp_path).expect(5).json()["error"]["findings"]
+    found = run("doctor --json compose.yaml", cwd=tmp_path).expect(5).json()["error"]["findings"]
     assert [(each["rule"], each["why"]) for each in found if each["rule"] == "consent"] == [
         ("consent", why)
     ]
@@ -149,7 +150,7 @@ def test_a_consent_elsewhere_does_not_hold(run: Run, tmp_path: Path) -> None:
     note = "# bootstrapd: allow published-port, because of a firewall"
     text = plant(GOOD, FAULTS["an open port"]).replace("  cache:\n", f"  {note}\n  cache:\n", 1)
     (tmp_path / "compose.yaml").write_text(text)
-    found = run("doctor --json", cwd=tmp_path).expect(5).json()["error"]["findings"]
+    found = run("doctor --json compose.yaml", cwd=tmp_path).expect(5).json()["error"]["findings"]
     assert [each["rule"] for each in found] == ["published-port", "consent"]
 
 
@@ -160,7 +161,7 @@ def test_the_session_of_the_readme(run: Run, tmp_path: Path) -> None:
         "    volumes: [db:/var/lib/postgresql]\n    shm_size: 256mb\n    stop_grace_period: 60s\n"
         "    healthcheck:\n      test: pg_isready -U shop\nvolumes: {db: }\n"
     )
-    result = run("doctor", cwd=tmp_path).expect(5)
+    result = run("doctor compose.yaml", cwd=tmp_path).expect(5)
     log = re.sub(r"^\S+ ", "", result.stderr)
     assert result.stdout.splitlines() == lines[1:-3]
     assert log == lines[-3].partition(" ")[2] + "\n"
@@ -221,7 +222,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_what_compose_would_not_read_either(text: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(text)
-    found = problems(run("doctor --json", cwd=tmp_path))
+    found = problems(run("doctor --json compose.yaml", cwd=tmp_path))
     assert UNREADABLE[text] in found
 
 
@@ -252,3 +253,38 @@ def test_a_broken_dotenv(run: Run, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(GOOD)
     (tmp_path / ".env").write_text("A=1\nno equals\n")
     assert problems(run("doctor --json", cwd=tmp_path)) == [".env: line 2: wanted NAME=VALUE"]
+
+
+# -- which files ----------------------------------------------------------------------------------
+
+NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+
+
+def looked_at(run: Run, folder: Path, args: str = "", **env: str) -> list[str]:
+    found: list[str] = run(f"doctor --json {args}", cwd=folder, env={**NO_ENGINE, **env}).json()[
+        "looked_at"
+    ]
+    return found
+
+
+def test_without_files_they_are_those_that_compose_takes(run: Run, tmp_path: Path) -> None:
+    for name in ("docker-compose.yml", "docker-compose.override.yml", "other.yml"):
+        (tmp_path / name).write_text(GOOD)
+    assert looked_at(run, tmp_path) == ["docker-compose.yml", "docker-compose.override.yml"]
+    (tmp_path / "compose.yaml").write_text(GOOD)
+    assert looked_at(run, tmp_path) == ["compose.yaml"]
+    assert looked_at(run, tmp_path, COMPOSE_FILE="compose.yaml:other.yml") == [
+        "compose.yaml",
+        "other.yml",
+    ]
+    (tmp_path / ".env").write_text("COMPOSE_FILE=other.yml\n")
+    assert looked_at(run, tmp_path) == ["other.yml"]
+
+
+def test_without_an_engine_files_are_looked_at_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(GOOD)
+    result = run("doctor", cwd=tmp_path, env=NO_ENGINE).expect(0)
+    note, end = result.stdout.splitlines()
+    assert note.startswith("no container engine answers, so only files were looked at: ")
+    assert end == "compose.yaml: 0 errors, 0 warnings, 0 allowed"
+    assert result.stderr == ""

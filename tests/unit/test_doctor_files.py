@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bootstrap.doctor import examine, finding
-from bootstrap.doctor.examine import Report
+from bootstrap.doctor.report import Report
 from tests.support.doctor import FAULTS, GOOD, compatible, line_of, plant, plant_all
 
 

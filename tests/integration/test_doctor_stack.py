@@ -1,0 +1,267 @@
+"""`doctor` looks at containers and volumes of a real engine."""
+
+import contextlib
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker import DockerClient
+
+from tests.support import need
+from tests.support.cli import Result
+
+pytestmark = pytest.mark.container
+
+Run = Callable[..., Result]
+IMAGE = "postgres:18"
+DEADLINE_S = 90.0
+
+
+class Engine:
+    """The engine with what one test has made in it; the project's name is new each time."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self.client = client
+        self.project = f"doctor{secrets.token_hex(4)}"
+
+    def run(self, service: str, image: str = IMAGE, **options: Any) -> Any:
+        labels = {
+            "com.docker.compose.project": self.project,
+            "com.docker.compose.service": service,
+        }
+        name = f"{self.project}-{service}-1"
+        return self.client.containers.run(image, name=name, labels=labels, detach=True, **options)
+
+    def sh(self, service: str, script: str, **options: Any) -> Any:
+        return self.run(service, entrypoint=["sh", "-c", script], **options)
+
+    def volume(self, name: str, script: str = "true", image: str = IMAGE) -> str:
+        """A volume of the project, filled by a script that runs in it."""
+        full = f"{self.project}_{name}"
+        self.client.volumes.create(full, labels={"com.docker.compose.project": self.project})
+        self.client.containers.run(
+            image,
+            entrypoint=["sh", "-ec", script],
+            working_dir="/volume",
+            remove=True,
+            volumes={full: {"bind": "/volume", "mode": "rw"}},
+        )
+        return full
+
+    def close(self) -> None:
+        """Remove what is left."""
+        for each in self.client.containers.list(all=True, ignore_removed=True):
+            if (each.name or "").startswith(self.project):
+                with contextlib.suppress(docker.errors.APIError):
+                    each.remove(force=True, v=True)
+        for volume in self.client.volumes.list():
+            if volume.name.startswith(self.project):
+                with contextlib.suppress(docker.errors.APIError):
+                    volume.remove(force=True)
+        self.client.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """The engine; what the test makes with it is gone at the end."""
+    need("docker")
+    made = Engine(docker.from_env())
+    yield made
+    made.close()
+
+
+def findings(result: Result) -> list[tuple[str, str, str]]:
+    """Rule, place and what was found."""
+    answer = result.json()
+    answer = answer if answer["ok"] else answer["error"]
+    assert answer["notes"] == []
+    return [(each["rule"], each["place"], each["found"]) for each in answer["findings"]]
+
+
+def eventually(look: Callable[[], list[Any]], wanted: Callable[[list[Any]], bool]) -> list[Any]:
+    deadline = time.monotonic() + DEADLINE_S
+    while not wanted(found := look()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    return found
+
+
+def test_containers_that_fail_are_named_with_their_reason(engine: Engine, run: Run) -> None:
+    project = engine.project
+    engine.sh("migrate", "echo no; exit 3").wait()
+    engine.sh("seed", "exit 0").wait()
+    engine.sh("loop", "exit 4", restart_policy={"Name": "always"})
+    engine.sh(
+        "sick",
+        "sleep 600",
+        healthcheck={
+            "test": ["CMD-SHELL", "echo away; exit 1"],
+            "interval": 100_000_000,
+            "retries": 1,
+        },
+    )
+    engine.sh(
+        "open", "sleep 600", ports={"80/tcp": None}, environment={"API_TOKEN": "correct-horse"}
+    )
+    engine.sh("local", "sleep 600", ports={"80/tcp": ("127.0.0.1", None)})
+    places = engine.client.containers.get(f"{project}-open-1").ports["80/tcp"]
+    assert places
+    port = places[0]["HostPort"]
+
+    def look() -> list[Any]:
+        found = findings(run(f"doctor --json --project {project}").expect(5))
+        # How often it was started again is a matter of the moment.
+        return sorted((rule, place, text.split(", ")[0]) for rule, place, text in found)
+
+    found = eventually(look, lambda found: len(found) == 5)
+    assert found == [
+        ("not-running", f"container {project}-loop-1", "it ends and is started again"),
+        ("not-running", f"container {project}-migrate-1", "it ended with exit code 3"),
+        ("not-running", f"container {project}-sick-1", "it is unhealthy: away"),
+        ("password-in-environment", f"container {project}-open-1", "API_TOKEN: ***"),
+        (
+            "published-port",
+            f"container {project}-open-1",
+            f"port {port}:80/tcp is bound on all addresses",
+        ),
+    ]
+
+
+def test_nothing_is_found_in_a_project_without_containers(engine: Engine, run: Run) -> None:
+    result = run(f"doctor --project {engine.project}").expect(0)
+    assert result.stdout == (
+        f"project {engine.project} (0 containers): 0 errors, 0 warnings, 0 allowed\n"
+    )
+
+
+COMPOSE = """\
+name: {project}
+services:
+  db:
+    image: {image}
+    environment: {{POSTGRES_PASSWORD_FILE: /run/secrets/password, POSTGRES_USER: shop}}
+    volumes:
+      - {mount}
+    shm_size: 128mb
+    stop_grace_period: 60s
+    secrets: [password]
+secrets:
+  password: {{file: ./password}}
+volumes:
+  data:
+"""
+PINNED = "# bootstrapd: allow floating-tag, because the tests have no other image\n"
+
+
+def write(engine: Engine, folder: Path, image: str, mount: str) -> None:
+    text = COMPOSE.format(project=engine.project, image=image, mount=mount)
+    (folder / "compose.yaml").write_text(PINNED + text)
+    (folder / "password").write_text("correct-horse\n")
+
+
+AN_OLD_ONE = (
+    "mkdir -p {path} && cd {path} && echo {version} >PG_VERSION && mkdir -p base/1 && "
+    "echo {version} >base/1/PG_VERSION"
+)
+
+
+@pytest.mark.parametrize("path", [".", "data", "a/b/c", "15/docker"])
+def test_an_old_data_directory_is_found_at_any_depth(
+    path: str, engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    volume = engine.volume("data", AN_OLD_ONE.format(path=path, version=15))
+    write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
+    where = "its root" if path == "." else path
+    assert findings(run("doctor --json", cwd=tmp_path).expect(5)) == [
+        (
+            "data-version",
+            f"volume {volume}",
+            f"it holds data of PostgreSQL 15 at {where}, and the image is postgres:18",
+        )
+    ]
+
+
+def test_the_same_in_a_folder_of_the_host(engine: Engine, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "pg" / "data").mkdir(parents=True)
+    (tmp_path / "pg" / "data" / "PG_VERSION").write_text("16\n")
+    write(engine, tmp_path, IMAGE, "./pg:/var/lib/postgresql")
+    assert findings(run("doctor --json", cwd=tmp_path).expect(5)) == [
+        (
+            "data-version",
+            f"folder {tmp_path}/pg",
+            "it holds data of PostgreSQL 16 at data, and the image is postgres:18",
+        )
+    ]
+
+
+def test_data_that_the_server_would_not_look_at(engine: Engine, run: Run, tmp_path: Path) -> None:
+    volume = engine.volume("data", AN_OLD_ONE.format(path="data", version=18))
+    write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
+    assert findings(run("doctor --json", cwd=tmp_path).expect(5)) == [
+        (
+            "old-data",
+            f"volume {volume}",
+            "it holds data at /var/lib/postgresql/data, and the server looks at "
+            "/var/lib/postgresql/18/docker",
+        )
+    ]
+
+
+def test_data_of_the_right_version_is_sound_whatever_lies_beside_it(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    old = AN_OLD_ONE.format(path="15/docker", version=15)
+    new = AN_OLD_ONE.format(path="18/docker", version=18)
+    engine.volume("data", f"({old}); ({new})")
+    write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
+    assert findings(run("doctor --json", cwd=tmp_path).expect(0)) == []
+
+
+def test_a_volume_that_is_not_there_yet_is_sound(engine: Engine, run: Run, tmp_path: Path) -> None:
+    write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
+    assert findings(run("doctor --json", cwd=tmp_path).expect(0)) == []
+
+
+def test_who_may_not_read_the_volume_lets_a_container_look(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    need("setpriv")
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    volume = engine.volume("data", AN_OLD_ONE.format(path="a/b", version=15))
+    socket_group = Path("/var/run/docker.sock").stat().st_gid
+    write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
+    tmp_path.chmod(0o755)
+    program = (
+        "from pathlib import Path; import docker; from bootstrap.doctor import volumes; "
+        f"place = volumes.Place({volume!r}, False, '/var/lib/postgresql'); "
+        f"print(volumes.held(docker.from_env(), place, {IMAGE!r}))"
+    )
+    held = subprocess.run(
+        [
+            "setpriv",
+            "--reuid=65534",
+            f"--regid={socket_group}",
+            "--clear-groups",
+            _python(),
+            "-c",
+            program,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert held.stdout == "[Held(path='a/b', version='15')]\n"
+
+
+def _python() -> str:
+    import sys
+
+    return sys.executable
