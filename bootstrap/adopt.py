@@ -67,11 +67,10 @@ def _expected(place: Place, goal: Sequence[str]) -> catalog.Catalog:
 
 
 def _prove(place: Place, wanted: catalog.Catalog, goal: Sequence[str]) -> None:
-    found = [
-        each
-        for each in findings.of(catalog.compare(wanted, place.base.catalog()))
-        if findings.severity(place.here, "replay", each) != "ignore"
-    ]
+    live = place.base.catalog()
+    differences = findings.placed(catalog.compare(wanted, live), live.schema)
+    stopping, reported = findings.by_severity(place.here, "replay", differences)
+    found = (*stopping, *reported)
     if found:
         raise DriftError(
             f"{place.identity} is not what revision {plan.listed(goal)} of app "

@@ -105,7 +105,7 @@ class Database(Protocol):
 
     def flaws(
         self, wanted: "catalogs.Catalog | None", *, app_role: str | None
-    ) -> "Sequence[catalogs.Difference]":
+    ) -> "Sequence[catalogs.Finding]":
         """What is wrong with the database itself although its schema may be as `wanted`.
 
         `app_role` is the role that is expected to run no DDL.

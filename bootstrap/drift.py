@@ -6,6 +6,7 @@ the time, and the other half does harm.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 from bootstrap import catalog, database, findings, journal, ledger, settings
 from bootstrap.errors import DriftError
@@ -38,10 +39,9 @@ def check(
         return
     if left.digest == sight.catalog:
         return
-    found = findings.of(catalog.compare(catalog.load(left.text).catalog, base.catalog()))
-    by = {each: findings.severity(loaded, "snapshot", each) for each in found}
-    stopping = [each for each in found if by[each] == "stop"]
-    reported = [each for each in found if by[each] == "report"]
+    live = base.catalog()
+    found = findings.placed(catalog.compare(catalog.load(left.text).catalog, live), live.schema)
+    stopping, reported = findings.by_severity(loaded, "snapshot", found)
     name = _name(stopping)
     place = loaded.target.identity
     if stopping and loaded.settings.accept_drift != name:
@@ -53,17 +53,18 @@ def check(
             findings=[each.document() for each in stopping],
             accept_drift=name,
         )
-    if found:
+    tolerated = (*stopping, *reported)
+    if tolerated:
         said = "accepted" if stopping else "tolerated"
         record.event(
             "drift",
             f"{place} was changed by hand since it was last brought up ({said}); "
-            f"{findings.count(found)}{findings.listed(found)}",
+            f"{findings.count(tolerated)}{findings.listed(tolerated)}",
             level="warning",
-            findings=[each.document() for each in (*stopping, *reported)],
+            findings=[each.document() for each in tolerated],
         )
 
 
-def _name(found: list[findings.Finding]) -> str:
+def _name(found: Sequence[catalog.Finding]) -> str:
     """A short name of exactly these findings: accepting them accepts no others."""
     return hashlib.sha256("\n".join(sorted(map(str, found))).encode()).hexdigest()[:12]

@@ -3,8 +3,9 @@
 A snapshot is a file beside the revisions, one a dialect, made by `bootstrapd snapshot`.
 """
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -137,7 +138,7 @@ def _stale(
             f"{file} is of {plan.listed(before.heads)}, and the revisions' heads are "
             f"{', '.join(made.heads)}; {run}"
         )
-    found = findings.of(catalog.compare(made.catalog, before.catalog))
+    found = catalog.compare(made.catalog, before.catalog)
     return DriftError(
         f"{findings.count(found)} between the revisions of app {loaded.app.name} and {file}"
         f"{findings.listed(found)}\nwas an applied revision edited? if this is as it should be, "
@@ -166,6 +167,24 @@ def replay(
 
     Raises MigrationError where a revision needs more than the revisions before it.
     """
+    with replayed(loaded, known, record, stop, dialect, revision=revision) as place:
+        return _read(loaded, place)
+
+
+@contextlib.contextmanager
+def replayed(
+    loaded: settings.Loaded,
+    known: revisions.Graph,
+    record: journal.Journal,
+    stop: threading.Event,
+    dialect: targets.Dialect | None,
+    *,
+    revision: str = "heads",
+) -> Iterator[targets.Target]:
+    """A scratch database, the target's kind by default, with the revisions up to `revision`.
+
+    Raises MigrationError where a revision needs more than the revisions before it.
+    """
     goal: Sequence[str] = known.heads if revision == "heads" else (revision,)
     total = len(known.ancestors(goal))
     with scratch.database(loaded, record, dialect) as place:
@@ -183,11 +202,12 @@ def replay(
             except child.WorkerError as error:
                 raise MigrationError(
                     f"revision {known.title(error.failure['revision'] or revision)} cannot be "
-                    f"replayed on {place.identity}: {error.failure['message']}; on an empty "
-                    "database the revisions must need nothing but each other",
+                    f"replayed on {place.identity} ({place.dialect}): {error.failure['message']}; "
+                    "on an empty database the revisions must need nothing but each other, and what "
+                    "only one dialect has stands under if dialect.name == ...",
                     revision=error.failure["revision"],
                 ) from error
-        return _read(loaded, place)
+        yield place
 
 
 def _read(loaded: settings.Loaded, place: targets.Target) -> catalog.Catalog:

@@ -1,10 +1,11 @@
 """What validation finds, and which of it stops a start."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import Any, Literal
 
 from bootstrap import catalog, libpq, settings
+from bootstrap.catalog import MISSING, Finding
 
 # What the database was compared with: the snapshot beside the revisions, the revisions replayed on
 # a scratch database, the models, or - where there is none of these - the heads alone.
@@ -13,7 +14,6 @@ Severity = Literal["stop", "report", "ignore"]
 SEVERITIES: tuple[Severity, ...] = ("stop", "report", "ignore")
 
 SHOWN = 20
-_MISSING = ("missing-table", "missing-column")
 # What is wrong with a database whose schema may be just as wanted.
 _FLAWS = (
     "invalid-index",
@@ -29,49 +29,15 @@ _FLAWS = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One difference or flaw: its class, what it is about, what is wanted and what was found.
-
-    `fix` are the statements that mend it, to be run one by one outside of a transaction; `note`
-    says what is to be known about them, or why there are none. `destructive` marks a fix by which
-    data are lost for good.
-    """
-
-    kind: catalog.Kind
-    object: str
-    wanted: str
-    found: str
-    fix: tuple[str, ...] = ()
-    destructive: bool = False
-    note: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.object}: wanted {self.wanted}, found {self.found}"
-
-    def document(self) -> dict[str, Any]:
-        """The finding as JSON shows it."""
-        return {**asdict(self), "fix": list(self.fix), "missing": self.kind in _MISSING}
-
-
-def of(differences: Iterable[catalog.Difference], schema: str = "public") -> tuple[Finding, ...]:
-    """The findings that differences between two catalogs, or flaws of one, are.
+def placed(found: Iterable[Finding], schema: str) -> tuple[Finding, ...]:
+    """The same findings, whose fixes may be run in a session of any search path.
 
     Fixes name no default schema: where that is not `public`, it is set before each of them.
     """
-    before = () if schema in ("", "public") else (f"SET search_path TO {libpq.identifier(schema)}",)
-    return tuple(
-        Finding(
-            each.kind,
-            each.object,
-            each.wanted,
-            each.found,
-            (*before, *each.fix) if each.fix else (),
-            each.destructive,
-            each.note,
-        )
-        for each in differences
-    )
+    if schema in ("", "public"):
+        return tuple(found)
+    before = f"SET search_path TO {libpq.identifier(schema)}"
+    return tuple(replace(each, fix=(before, *each.fix)) if each.fix else each for each in found)
 
 
 def rules(text: str) -> dict[str, str]:
@@ -95,12 +61,20 @@ def check_rule(kind: str, severity: object) -> None:
         raise ValueError(f"{kind}: wanted {', '.join(SEVERITIES)}, found {severity!r}")
 
 
-def severity(loaded: settings.Loaded, means: Means, found: Finding) -> Severity:
-    """Whether a finding stops a start, is only reported, or is nobody's concern."""
+def by_severity(
+    loaded: settings.Loaded, means: Means, found: Iterable[Finding]
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Those that stop a start, and those that are only reported; the others concern nobody."""
     given = {**loaded.app.findings, **rules(loaded.settings.findings)}
-    if found.kind in given:
-        return cast(Severity, given[found.kind])
-    return by_mode(loaded.settings.validate, means, found.kind)
+    mode = loaded.settings.validate
+    stopping, reported = [], []
+    for each in found:
+        severity = given.get(each.kind) or by_mode(mode, means, each.kind)
+        if severity == "stop":
+            stopping.append(each)
+        elif severity == "report":
+            reported.append(each)
+    return tuple(stopping), tuple(reported)
 
 
 def by_mode(mode: str, means: Means, kind: catalog.Kind) -> Severity:
@@ -152,4 +126,4 @@ def _stops(mode: str, kind: str) -> bool:
     if mode == "changed":
         # An app finds its schema whole beside what somebody has added to it.
         return not (kind.startswith("extra-") or kind == "comment" or kind in _FLAWS)
-    return mode == "any" or (mode == "missing" and kind in _MISSING)
+    return mode == "any" or (mode == "missing" and kind in MISSING)

@@ -1,13 +1,9 @@
 """A revision that was stopped outside its transaction: may it run again, or must a person look?"""
 
 import json
-from collections.abc import Callable
 
-from bootstrap import attempts, database, journal, revisions, settings
+from bootstrap import attempts, database, journal, retry, revisions, settings
 from bootstrap.errors import MigrationError
-
-# Sleeps before try number so-and-so, and says why: pause(event, message, tries).
-Pause = Callable[[str, str, int], None]
 
 
 class HalfDone:
@@ -19,7 +15,7 @@ class HalfDone:
         known: revisions.Graph,
         limits: settings.Settings,
         record: journal.Journal,
-        pause: Pause,
+        pause: retry.Pauses,
     ) -> None:
         self._base = base
         self._known = known

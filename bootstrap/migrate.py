@@ -1,7 +1,5 @@
 """The migrate stage: what is pending, and applying it, one revision and transaction at a time."""
 
-import random
-import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,14 +15,13 @@ from bootstrap import (
     history,
     journal,
     plan,
+    retry,
     revisions,
     settings,
 )
 from bootstrap.errors import MigrationError, SettingsError, Terminated
 from bootstrap.journal import Progress
 
-RETRY_FIRST_S = 0.5
-RETRY_CAP_S = 10.0
 # With more revisions than this, progress once a second says more than a line for each.
 LISTED = 30
 READ_ONLY = "25006"
@@ -70,6 +67,7 @@ class Stage:
         self._attempts = attempts.Attempts(base, record, run, loaded.release)
         self._run = run
         self._command = command
+        self._pause = retry.Pauses(record, stop, loaded.settings.migrate_retries)
         self._half_done = halfdone.HalfDone(base, known, loaded.settings, record, self._pause)
         self._began_s = 0.0
         self._told_s = 0.0
@@ -301,19 +299,6 @@ class Stage:
             revision=failure["revision"],
             sqlstate=failure["sqlstate"],
         )
-
-    def _pause(self, event: str, message: str, tries: int, **facts: object) -> None:
-        """Sleep before the next try, the longer the more tries there were; say so before."""
-        sleep_s = min(RETRY_CAP_S, RETRY_FIRST_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-        most = self._loaded.settings.migrate_retries
-        self._record.event(
-            event,
-            f"{message}; retry {tries} of {most} in {sleep_s:.1f} s",
-            level="warning",
-            **facts,
-        )
-        if self._stop.wait(sleep_s):
-            raise Terminated(signal.SIGTERM)
 
 
 def render(

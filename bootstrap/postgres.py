@@ -330,7 +330,7 @@ class Postgres:
 
     def flaws(
         self, wanted: "catalogs.Catalog | None", *, app_role: str | None
-    ) -> "Sequence[catalogs.Difference]":
+    ) -> "Sequence[catalogs.Finding]":
         """Indexes, constraints, triggers, sequences, collations, owners and the app's role."""
         from bootstrap import catalog
 

@@ -6,7 +6,6 @@ to validation to judge.
 """
 
 import json
-import random
 import re
 import signal
 import threading
@@ -14,12 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bootstrap import attempts, journal, libpq, postgres, settings
+from bootstrap import attempts, journal, libpq, postgres, retry, settings
 from bootstrap.errors import MigrationError, Terminated
 from bootstrap.place import Place
 
 POLL_S = 0.1
-_RETRY_FIRST_S, _RETRY_CAP_S = 0.5, 10.0
 UNIQUE_VIOLATION = "23505"
 _PASSING = (postgres.LOCK_NOT_AVAILABLE, "40P01")
 # What REINDEX CONCURRENTLY leaves behind when it is stopped: the new index, not yet in its place,
@@ -89,6 +87,7 @@ class Rebuild:
         self._base = base
         self._record = record
         self._stop = stop
+        self._pause = retry.Pauses(record, stop, loaded.settings.migrate_retries)
         self._session: Mapping[str, str] = postgres.session(loaded.settings, run, under_lock=True)
         self._attempts = attempts.Attempts(base, record, run, loaded.release)
 
@@ -128,7 +127,9 @@ class Rebuild:
                 self._drop_transient(index)
                 if error.sqlstate in _PASSING and tries < self._limits.migrate_retries:
                     tries += 1
-                    self._pause(what, done, error, tries)
+                    self._pause(
+                        "index_busy", f"{what} could not be {done} yet: {error.message}", tries
+                    )
                     continue
                 self._attempts.failed(error.message)
                 self._tell_failure(index, what, done, error)
@@ -167,17 +168,6 @@ class Rebuild:
             index=index.name,
             sqlstate=error.sqlstate,
         )
-
-    def _pause(self, what: str, done: str, error: libpq.Error, tries: int) -> None:
-        sleep_s = min(_RETRY_CAP_S, _RETRY_FIRST_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-        self._record.event(
-            "index_busy",
-            f"{what} could not be {done} yet: {error.message}; retry {tries} of "
-            f"{self._limits.migrate_retries} in {sleep_s:.1f} s",
-            level="warning",
-        )
-        if self._stop.wait(sleep_s):
-            raise Terminated(signal.SIGTERM)
 
     def _run(self, statement: str) -> None:
         """Run one statement on a connection of its own, so that it can be ended from here."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bootstrap import embedded, journal, libpq, settings
 from bootstrap import target as targets
+from bootstrap.catalog.words import literal
 from bootstrap.errors import RefusedError
 
 PREFIX = "bootstrapd_scratch_"
@@ -131,11 +132,11 @@ def _like(connection: libpq.Connection) -> str:
         " from pg_catalog.pg_database d where datname = current_database()"
     )
     encoding, collate, ctype, provider, locale = row
-    words = f"encoding {_quoted(encoding)} lc_collate {_quoted(collate)} lc_ctype {_quoted(ctype)}"
+    words = f"encoding {literal(encoding)} lc_collate {literal(collate)} lc_ctype {literal(ctype)}"
     if provider == "i":
-        words += f" locale_provider icu icu_locale {_quoted(locale)}"
+        words += f" locale_provider icu icu_locale {literal(locale)}"
     elif provider == "b":
-        words += f" locale_provider builtin builtin_locale {_quoted(locale)}"
+        words += f" locale_provider builtin builtin_locale {literal(locale)}"
     return words
 
 
@@ -149,7 +150,7 @@ def _copy_settings(connection: libpq.Connection, name: str) -> None:
     for (entry,) in rows:
         key, _, value = str(entry).partition("=")
         # A list of schemas is stored as it was written, quotes included.
-        text = (value if key == "search_path" else _quoted(value)) or "''"
+        text = (value if key == "search_path" else literal(value)) or "''"
         connection.execute(f"alter database {name} set {libpq.identifier(key)} to {text}")
 
 
@@ -170,10 +171,6 @@ def _clear_databases(connection: libpq.Connection) -> None:
             connection.execute(
                 "select pg_catalog.pg_advisory_unlock($1::int, $2::int)", _LOCK_CLASS, number
             )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 # -- folders --------------------------------------------------------------------------------------

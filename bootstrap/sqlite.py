@@ -184,7 +184,7 @@ class Sqlite:
         wanted: "catalogs.Catalog | None",  # noqa: ARG002
         *,
         app_role: str | None,  # noqa: ARG002
-    ) -> "Sequence[catalogs.Difference]":
+    ) -> "Sequence[catalogs.Finding]":
         """Rows that refer to nothing, counters that are behind, and damage of the file."""
         from bootstrap import catalog
 

@@ -15,8 +15,9 @@ from bootstrap import (
     revisions,
     settings,
 )
+from bootstrap.catalog import Finding
 from bootstrap.errors import DriftError
-from bootstrap.findings import Finding, Means
+from bootstrap.findings import Means
 
 # Alembic's words for differences between models and database, in the catalog's.
 _KINDS: Mapping[str, catalog.Kind] = {
@@ -96,7 +97,7 @@ def by_catalog(
     differences = catalog.compare(wanted.catalog, live)
     flaws = base.flaws(wanted.catalog, app_role=loaded.settings.app_role)
     schema = live.schema if live.dialect == "postgresql" else ""
-    found = findings.of([*differences, *flaws], schema)
+    found = findings.placed([*differences, *flaws], schema)
     tables = sum(each.kind == "table" for each in wanted.catalog.objects)
     return _sorted(loaded, record, wanted.means, tables, found)
 
@@ -121,7 +122,7 @@ def by_models(
         raise _without_tables(loaded, answer["live"])
     found = (
         *(_of_models(entry) for entry in answer["findings"]),
-        *findings.of(base.flaws(None, app_role=loaded.settings.app_role)),
+        *base.flaws(None, app_role=loaded.settings.app_role),
     )
     if answer["tables"]:
         return _sorted(loaded, record, "models", answer["tables"], found)
@@ -203,14 +204,11 @@ def _sorted(
     tables: int,
     found: Sequence[Finding],
 ) -> Validated:
-    severity = {each: findings.severity(loaded, means, each) for each in found}
-    for each in found:
-        if each.kind == "not-checked" and severity[each] == "report":
+    stopping, reported = findings.by_severity(loaded, means, found)
+    for each in reported:
+        if each.kind == "not-checked":
             # No finding, but nobody is to think that it was looked at.
             record.event("not_checked", f"not checked: {each}", finding=each.document())
-            severity[each] = "ignore"
-    stopping, reported = (
-        tuple(each for each in found if severity[each] == name) for name in ("stop", "report")
-    )
+    reported = tuple(each for each in reported if each.kind != "not-checked")
     record.set(findings=tuple(each.document() for each in (*stopping, *reported)))
     return Validated(means, tables, stopping, reported)

@@ -7,8 +7,9 @@ from bootstrap.catalog.comparison import compare
 from bootstrap.catalog.flaws import flaws
 from bootstrap.catalog.model import (
     KINDS,
+    MISSING,
     Catalog,
-    Difference,
+    Finding,
     Kind,
     Object,
     fingerprint,
@@ -19,8 +20,9 @@ from bootstrap.catalog.sqlite import read as read_sqlite
 
 __all__ = [
     "KINDS",
+    "MISSING",
     "Catalog",
-    "Difference",
+    "Finding",
     "Kind",
     "Object",
     "Snapshot",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bootstrap.catalog import renames
-from bootstrap.catalog.model import Catalog, Difference, Kind, Object, ObjectKind
+from bootstrap.catalog.model import Catalog, Finding, Kind, Object, ObjectKind
 
 _BY_OBJECT: Mapping[ObjectKind, Kind] = {
     "schema": "schema",
@@ -93,7 +93,7 @@ class Change:
         return self.wanted is None
 
 
-def compare(wanted: Catalog, found: Catalog) -> tuple[Difference, ...]:
+def compare(wanted: Catalog, found: Catalog) -> tuple[Finding, ...]:
     """The differences, in an order in which their fixes can be applied, and are clean thereafter.
 
     What belongs to a missing or extra table is part of that difference. Raises ValueError if the

@@ -4,7 +4,7 @@ import os
 import sqlite3
 
 from bootstrap.catalog import postgres, postgres_flaws, sqlite_flaws
-from bootstrap.catalog.model import Catalog, Difference
+from bootstrap.catalog.model import Catalog, Finding
 
 
 def flaws(
@@ -14,7 +14,7 @@ def flaws(
     wanted: Catalog | None = None,
     app_role: str | None = None,
     limit_s: float = 1.0,
-) -> tuple[Difference, ...]:
+) -> tuple[Finding, ...]:
     """The flaws of a PostgreSQL or SQLite database, each with its fix where there is one.
 
     PostgreSQL: invalid indexes, constraints that were never validated, disabled triggers (not those

@@ -4,8 +4,8 @@ import hashlib
 import json
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 Dialect = Literal["postgresql", "sqlite"]
 
@@ -80,6 +80,8 @@ Kind = Literal[
     "not-checked",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# What an app would not find.
+MISSING: tuple[Kind, ...] = ("missing-table", "missing-column")
 
 
 @dataclass(frozen=True)
@@ -139,25 +141,33 @@ class Catalog:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Finding:
     """One difference between a wanted and a found schema, or one flaw of a database.
 
-    `missing` marks a table or column that an app would not find. `fix` are the statements that mend
-    it, to be run outside of a transaction, one by one; where there are none, or where they need a
-    word, `note` says why. `destructive` marks a fix by which data are lost for good.
+    `fix` are the statements that mend it, to be run outside of a transaction, one by one; where
+    there are none, or where they need a word, `note` says why. `destructive` marks a fix by which
+    data are lost for good.
     """
 
     kind: Kind
     object: str
     wanted: str
     found: str
-    missing: bool = False
     fix: tuple[str, ...] = ()
     destructive: bool = False
     note: str = ""
 
     def __str__(self) -> str:
         return f"{self.object}: wanted {self.wanted}, found {self.found}"
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is a table or column that an app would not find."""
+        return self.kind in MISSING
+
+    def document(self) -> dict[str, Any]:
+        """The finding as JSON shows it."""
+        return {**asdict(self), "fix": list(self.fix), "missing": self.missing}
 
 
 def catalog(

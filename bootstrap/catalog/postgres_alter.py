@@ -101,7 +101,7 @@ class Alter:
         if owner is None:
             return
         yield f"ALTER SEQUENCE {sequence.name} OWNED BY {owner}"
-        yield set_sequence(postgres_make.literal(sequence.name), *_halves(owner))
+        yield set_sequence(words.literal(sequence.name), *_halves(owner))
 
     def _column(self, one: Object, other: Object, keys: tuple[str, ...]) -> Fix:
         head = f"ALTER TABLE {one.table} ALTER COLUMN {one.name}"
@@ -124,8 +124,8 @@ class Alter:
                 fix.append(f"{head} SET NOT NULL")
             fix.append(f"{head} ADD {postgres_make.identity(own['identity'])}")
             found = (
-                f"pg_catalog.pg_get_serial_sequence({postgres_make.literal(one.table)}, "
-                f"{postgres_make.literal(words.unquoted(one.name))})"
+                f"pg_catalog.pg_get_serial_sequence({words.literal(one.table)}, "
+                f"{words.literal(words.unquoted(one.name))})"
             )
             fix.append(set_sequence(found, one.table, one.name))
         return fix, ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bootstrap.catalog import comparison, postgres_alter, postgres_make, words
 from bootstrap.catalog.comparison import Change
-from bootstrap.catalog.model import Catalog, Difference, Object
+from bootstrap.catalog.model import Catalog, Finding, Object
 from bootstrap.catalog.postgres_make import Parts
 
 # The order in which changes can be made: what hangs on nothing goes first, what others may hang on
@@ -47,9 +47,7 @@ _DESTRUCTIVE = frozenset(("table", "column", "sequence", "extension", "schema"))
 _TABLE_PARTS = ("trigger", "policy", "rule")
 
 
-def differences(
-    changes: Sequence[Change], wanted: Catalog, found: Catalog
-) -> tuple[Difference, ...]:
+def differences(changes: Sequence[Change], wanted: Catalog, found: Catalog) -> tuple[Finding, ...]:
     """The changes with their fixes, in the order in which these can be applied."""
     fixer = _Fixer(changes, wanted, found)
     return tuple(fixer.difference(change) for change in fixer.ordered())
@@ -87,15 +85,14 @@ class _Fixer:
                 ranked[start : start + len(group)] = reversed(_after_what_they_name(group))
         return ranked
 
-    def difference(self, change: Change) -> Difference:
+    def difference(self, change: Change) -> Finding:
         title, wanted, found = comparison.describe(change)
         fix, note = self._fix(change)
-        return Difference(
+        return Finding(
             kind=change.kind,
             object=title,
             wanted=wanted,
             found=found,
-            missing=change.kind in ("missing-table", "missing-column"),
             fix=tuple(fix),
             destructive=bool(fix) and self._loses_data(change),
             note=note,

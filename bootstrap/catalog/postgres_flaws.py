@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bootstrap.catalog import postgres_make, postgres_roles, words
-from bootstrap.catalog.model import Catalog, Difference
+from bootstrap.catalog import postgres_roles, words
+from bootstrap.catalog.model import Catalog, Finding
 from bootstrap.catalog.postgres import Connection
 
 # A table of so many bytes is read in no time.
@@ -135,7 +135,7 @@ def find(
     version_table: tuple[str | None, str],
     wanted: Catalog | None,
     app_role: str | None,
-) -> Iterator[Difference]:
+) -> Iterator[Finding]:
     """All flaws, those first whose mending may help to mend the others."""
     yield from _indexes(connection.execute(_INDEXES))
     yield from _collations(connection.execute(_COLLATIONS))
@@ -147,11 +147,11 @@ def find(
         yield from postgres_roles.find(connection, app_role, version_table)
 
 
-def _indexes(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
+def _indexes(rows: Sequence[Sequence[Any]]) -> Iterator[Finding]:
     for index, table, leftover, exclusion in rows:
         fix = f"DROP INDEX CONCURRENTLY {index}" if leftover else _reindex(index, exclusion)
         note = "left behind by REINDEX CONCURRENTLY" if leftover else ""
-        yield Difference(
+        yield Finding(
             "invalid-index",
             f"index {index} on {table}",
             "a valid index",
@@ -165,9 +165,9 @@ def _reindex(index: str, exclusion: bool) -> str:
     return f"REINDEX INDEX {'' if exclusion else 'CONCURRENTLY '}{index}"
 
 
-def _constraints(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
+def _constraints(rows: Sequence[Sequence[Any]]) -> Iterator[Finding]:
     for kind, table, name in rows:
-        yield Difference(
+        yield Finding(
             "not-validated",
             f"constraint {name} on {table}",
             "that all rows were checked",
@@ -176,7 +176,7 @@ def _constraints(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
         )
 
 
-def _triggers(rows: Sequence[Sequence[Any]], wanted: Catalog | None) -> Iterator[Difference]:
+def _triggers(rows: Sequence[Sequence[Any]], wanted: Catalog | None) -> Iterator[Finding]:
     meant = {
         (each.table, each.name)
         for each in (wanted.objects if wanted else ())
@@ -186,7 +186,7 @@ def _triggers(rows: Sequence[Sequence[Any]], wanted: Catalog | None) -> Iterator
         if (table, name) in meant:
             continue
         of_key = f" of constraint {constraint}" if constraint is not None else ""
-        yield Difference(
+        yield Finding(
             "disabled-trigger",
             f"trigger {name} on {table}",
             f"an enabled trigger{of_key}",
@@ -196,11 +196,11 @@ def _triggers(rows: Sequence[Sequence[Any]], wanted: Catalog | None) -> Iterator
         )
 
 
-def _sequences(connection: Connection) -> Iterator[Difference]:
+def _sequences(connection: Connection) -> Iterator[Finding]:
     rows = connection.execute(_SEQUENCES)
     for sequence, table, column, _, _, readable, cheap in rows:
         if not (readable and cheap):
-            yield Difference(
+            yield Finding(
                 "not-checked",
                 f"sequence {sequence}",
                 f"to be ahead of {table}.{column}",
@@ -221,19 +221,19 @@ def _sequences(connection: Connection) -> Iterator[Difference]:
         if there is None or (following > there if step > 0 else following < there):
             continue
         value = f"(SELECT {largest}({column}) FROM {table})"
-        yield Difference(
+        yield Finding(
             "sequence-behind",
             f"sequence {sequence}",
             f"a next number beyond {there}, which is in {table}.{column}",
             str(following),
-            fix=(f"SELECT pg_catalog.setval({postgres_make.literal(sequence)}, {value})",),
+            fix=(f"SELECT pg_catalog.setval({words.literal(sequence)}, {value})",),
         )
 
 
-def _collations(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
+def _collations(rows: Sequence[Sequence[Any]]) -> Iterator[Finding]:
     for title, refresh, wanted, found, indexes in rows:
         shown = ", ".join(name for name, _ in indexes) or "none"
-        yield Difference(
+        yield Finding(
             "collation-version",
             title,
             f"version {wanted}",
@@ -243,7 +243,7 @@ def _collations(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
         )
 
 
-def _owners(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
+def _owners(rows: Sequence[Sequence[Any]]) -> Iterator[Finding]:
     schemas: dict[str, list[Sequence[Any]]] = {}
     for row in rows:
         schemas.setdefault(row[0], []).append(row)
@@ -254,7 +254,7 @@ def _owners(rows: Sequence[Sequence[Any]]) -> Iterator[Difference]:
         usual = max(sorted(set(tables)), key=tables.count)
         for _, name, owner, kind, _ in members:
             if owner != usual:
-                yield Difference(
+                yield Finding(
                     "owner",
                     f"{kind.lower()} {name}",
                     f"owner {usual}, as most tables of schema {words.quoted(schema)} have",

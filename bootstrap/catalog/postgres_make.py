@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from bootstrap.catalog import words
 from bootstrap.catalog.model import Catalog, Object
 
 
@@ -32,11 +33,6 @@ class Parts:
                 each.properties.get("owned by", "").rpartition(".")[0],
             )
         ]
-
-
-def literal(text: str) -> str:
-    """A string constant."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def beside(table: str, name: str) -> str:
@@ -181,7 +177,7 @@ def comment(each: Object, *, always: bool = False) -> Iterator[str]:
     text = each.properties.get("comment")
     if text is None and not always:
         return
-    value = "NULL" if text is None else literal(text)
+    value = "NULL" if text is None else words.literal(text)
     yield f"COMMENT ON {_named(each)} IS {value}"
 
 

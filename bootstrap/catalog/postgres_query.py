@@ -1,5 +1,7 @@
 """The one query that reads a PostgreSQL catalog; its rows are arrays, in the order of Object."""
 
+from bootstrap.catalog import words
+
 # What the server's deparsers write depends on these. The last two are for the plan: nobody knows
 # how large a catalog is, and one pass over each of its tables is never far from the best.
 _SESSION = """
@@ -347,8 +349,8 @@ def read(version_schema: str | None, version_table: str) -> str:
     """
     rows = "union all".join(_BRANCHES.values())
     scope = _SCOPE.format(
-        name=_literal(version_table),
-        schema="null" if version_schema is None else _literal(version_schema),
+        name=words.literal(version_table),
+        schema="null" if version_schema is None else words.literal(version_schema),
     )
     return (
         f"{_SESSION}{scope}, object (kind, tab, name, position, properties, aside) as ({rows})\n"
@@ -356,7 +358,3 @@ def read(version_schema: str | None, version_table: str) -> str:
         "  coalesce(json_agg(json_build_array(\n"
         "    kind, tab, name, position, properties, aside)), '[]')\n  from object;\ncommit;"
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

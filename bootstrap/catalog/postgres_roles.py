@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bootstrap.catalog.model import Difference
+from bootstrap.catalog.model import Finding
 from bootstrap.catalog.postgres import Connection
 
 _ROLE = """
@@ -54,11 +54,11 @@ select c.oid::regclass::text,
 
 def find(
     connection: Connection, role: str, version_table: tuple[str | None, str]
-) -> Iterator[Difference]:
+) -> Iterator[Finding]:
     """What the role may do too much, then what it may do too little."""
     rows = connection.execute(_ROLE, role)
     if not rows:
-        yield Difference("ddl-role", f"role {role}", "a role for the app", "nothing")
+        yield Finding("ddl-role", f"role {role}", "a role for the app", "nothing")
         return
     name, superuser, makes_roles, database, owns, creates, by_public, me = rows[0]
     title = f"role {name}"
@@ -88,7 +88,7 @@ def find(
     yield from _tables(connection.execute(_TABLES, role, version_table[1]), name, heir)
 
 
-def _tables(rows: Sequence[Sequence[Any]], role: str, heir: str) -> Iterator[Difference]:
+def _tables(rows: Sequence[Sequence[Any]], role: str, heir: str) -> Iterator[Finding]:
     for table, kind, owns, lacking in rows:
         if owns:
             yield _owned(f"role {role}", kind, table, heir)
@@ -99,13 +99,13 @@ def _tables(rows: Sequence[Sequence[Any]], role: str, heir: str) -> Iterator[Dif
             yield _role(f"role {role}", f"{rights} on {kind.lower()} {table}", "nothing", fix)
 
 
-def _role(title: str, wanted: str, found: str, fix: str) -> Difference:
-    return Difference("ddl-role", title, wanted, found, fix=(fix,))
+def _role(title: str, wanted: str, found: str, fix: str) -> Finding:
+    return Finding("ddl-role", title, wanted, found, fix=(fix,))
 
 
-def _owned(title: str, kind: str, name: str, heir: str) -> Difference:
+def _owned(title: str, kind: str, name: str, heir: str) -> Finding:
     """Whoever owns a thing may alter and drop it; `heir` is who might own it instead."""
-    return Difference(
+    return Finding(
         "ddl-role",
         title,
         f"that another role owns {kind.lower()} {name}",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bootstrap.catalog import words
-from bootstrap.catalog.model import Catalog, Difference, Object
+from bootstrap.catalog.model import Catalog, Finding, Object
 from bootstrap.catalog.model import catalog as catalog_of
 from bootstrap.catalog.words import Word
 
@@ -26,33 +26,31 @@ class Rename:
     constraint: Object | None = None
 
     @property
-    def difference(self) -> Difference:
+    def difference(self) -> Finding:
         """What it is to a user."""
         if not self.table:
-            return Difference(
+            return Finding(
                 "missing-table",
                 f"table {self.wanted}",
                 "a table",
                 f"table {self.found} with the same columns",
-                missing=True,
                 fix=(f"ALTER TABLE {self.found} RENAME TO {self.wanted.rpartition('.')[2]}",),
                 note="taken for renamed; if it is another table, move it out of the way first",
             )
         if self.constraint is not None:
             is_check = self.constraint.definition.startswith("CHECK")
-            return Difference(
+            return Finding(
                 "check" if is_check else "key",
                 f"constraint {self.wanted} on {self.table}",
                 self.constraint.definition,
                 f"the same named {self.found}",
                 fix=(f"ALTER TABLE {self.table} RENAME CONSTRAINT {self.found} TO {self.wanted}",),
             )
-        return Difference(
+        return Finding(
             "missing-column",
             f"column {self.table}.{self.wanted}",
             "a column",
             f"column {self.found} of the same type in its place",
-            missing=True,
             fix=(f"ALTER TABLE {self.table} RENAME COLUMN {self.found} TO {self.wanted}",),
             note="taken for renamed; if it is another column, give it another place first",
         )

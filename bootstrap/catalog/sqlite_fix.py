@@ -10,9 +10,9 @@ would otherwise delete the rows that refer to it.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from bootstrap.catalog import comparison
+from bootstrap.catalog import comparison, words
 from bootstrap.catalog.comparison import Change
-from bootstrap.catalog.model import Catalog, Difference, Object
+from bootstrap.catalog.model import Catalog, Finding, Object
 
 _LITERAL = re.compile(
     r"(?:-?[0-9.]+(?:[eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|[xX]?'(?:[^']|'')*'|NULL|TRUE|FALSE)\Z"
@@ -22,9 +22,7 @@ _NEW = "_bootstrapd_new"
 _KEYS_OFF = "PRAGMA foreign_keys = OFF"
 
 
-def differences(
-    changes: Sequence[Change], wanted: Catalog, found: Catalog
-) -> tuple[Difference, ...]:
+def differences(changes: Sequence[Change], wanted: Catalog, found: Catalog) -> tuple[Finding, ...]:
     """The changes with their fixes, in the order in which these can be applied."""
     ours, theirs = _Tables(wanted), _Tables(found)
     rebuilt: dict[str, list[Change]] = {}
@@ -44,12 +42,11 @@ def differences(
         else:
             fix, note, lossy = _fix(change, ours, theirs)
         made.append(
-            Difference(
+            Finding(
                 kind=change.kind,
                 object=title,
                 wanted=one,
                 found=other,
-                missing=change.kind in ("missing-table", "missing-column"),
                 fix=fix,
                 destructive=lossy,
                 note=note,
@@ -230,10 +227,10 @@ def _made_anew(table: str, ours: _Tables, theirs: _Tables) -> Iterator[str]:
         yield f"INSERT INTO {new} ({columns}) SELECT {columns} FROM {table}"
     if _counts(table, ours) and _counts(table, theirs):
         name = table.strip('"').replace('""', '"')
-        yield f"DELETE FROM sqlite_sequence WHERE name = {_string(plain)}"
+        yield f"DELETE FROM sqlite_sequence WHERE name = {words.literal(plain)}"
         yield (
-            f"INSERT INTO sqlite_sequence (name, seq) SELECT {_string(plain)}, seq"
-            f" FROM sqlite_sequence WHERE name = {_string(name)}"
+            f"INSERT INTO sqlite_sequence (name, seq) SELECT {words.literal(plain)}, seq"
+            f" FROM sqlite_sequence WHERE name = {words.literal(name)}"
         )
     yield f"DROP TABLE {table}"
     yield f"ALTER TABLE {new} RENAME TO {table}"
@@ -244,10 +241,6 @@ def _made_anew(table: str, ours: _Tables, theirs: _Tables) -> Iterator[str]:
 
 def _counts(table: str, tables: _Tables) -> bool:
     return any(" AUTOINCREMENT)" in key.definition for key in tables.of(table, "constraint"))
-
-
-def _string(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _loses_data(change: Change) -> bool:
@@ -265,12 +258,12 @@ def _loses_data(change: Change) -> bool:
 
 def _affinity(kind: str) -> str:
     """https://www.sqlite.org/datatype3.html#determination_of_column_affinity"""
-    for words, affinity in (
+    for parts, affinity in (
         (("INT",), "INTEGER"),
         (("CHAR", "CLOB", "TEXT"), "TEXT"),
         (("BLOB",), "BLOB"),
         (("REAL", "FLOA", "DOUB"), "REAL"),
     ):
-        if any(word in kind for word in words):
+        if any(part in kind for part in parts):
             return affinity
     return "NUMERIC" if kind else "BLOB"

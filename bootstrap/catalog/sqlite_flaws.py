@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from os import PathLike
 from urllib.parse import quote
 
-from bootstrap.catalog import sqlite_words
-from bootstrap.catalog.model import Difference
+from bootstrap.catalog import sqlite_words, words
+from bootstrap.catalog.model import Finding
 
 _SHOWN = 5
 _PROBLEMS = 20
@@ -22,7 +22,7 @@ _INDEX = re.compile(
 
 def find(
     place: sqlite3.Connection | str | PathLike[str], version_table: str, limit_s: float
-) -> Iterator[Difference]:
+) -> Iterator[Finding]:
     """Damage to the file, rows that refer to nothing, and counters that are behind."""
     if not isinstance(place, sqlite3.Connection):
         uri = f"file:{quote(str(place))}?mode=ro"
@@ -36,7 +36,7 @@ def find(
             except sqlite3.OperationalError as error:
                 if "interrupted" not in str(error):
                     raise
-                yield Difference(
+                yield Finding(
                     "not-checked", "file", f"{what} checked", f"no end within {limit_s:g} s"
                 )
     yield from _counters(place)
@@ -52,7 +52,7 @@ def _limited(connection: sqlite3.Connection, limit_s: float) -> Iterator[None]:
         connection.set_progress_handler(None, 0)
 
 
-def _damage(connection: sqlite3.Connection) -> Iterator[Difference]:
+def _damage(connection: sqlite3.Connection) -> Iterator[Finding]:
     try:
         rows = connection.execute(f"pragma integrity_check({_PROBLEMS})").fetchall()
     except sqlite3.DatabaseError as error:
@@ -68,7 +68,7 @@ def _damage(connection: sqlite3.Connection) -> Iterator[Difference]:
         if index and subject in seen:
             continue
         seen.add(subject)
-        yield Difference(
+        yield Finding(
             "damaged-file",
             subject,
             "integrity",
@@ -80,7 +80,7 @@ def _damage(connection: sqlite3.Connection) -> Iterator[Difference]:
         )
 
 
-def _orphans(connection: sqlite3.Connection) -> Iterator[Difference]:
+def _orphans(connection: sqlite3.Connection) -> Iterator[Finding]:
     found: dict[tuple[str, int], list[int | None]] = {}
     for table, row, _, key in connection.execute("pragma foreign_key_check"):
         found.setdefault((table, key), []).append(row)
@@ -104,7 +104,7 @@ def _orphans(connection: sqlite3.Connection) -> Iterator[Difference]:
         shown = ", ".join(str(row) for row in rows[:_SHOWN]) + ", ..." * (len(rows) > _SHOWN)
         keys = _primary(connection, parent)
         targets = [to or keys[place] for place, (_, _, _, to) in enumerate(links)]
-        yield Difference(
+        yield Finding(
             "broken-row",
             f"foreign key ({', '.join(columns)}) on {sqlite_words.name(table)}",
             f"a row of {sqlite_words.name(parent)} for each",
@@ -137,7 +137,7 @@ def _unlink(
     return f"DELETE FROM {child} {where}"
 
 
-def _counters(connection: sqlite3.Connection) -> Iterator[Difference]:
+def _counters(connection: sqlite3.Connection) -> Iterator[Finding]:
     counting = connection.execute(
         "select name from sqlite_schema where type = 'table'"
         " and sql like '%autoincrement%' and name not like 'sqlite!_%' escape '!'"
@@ -152,8 +152,8 @@ def _counters(connection: sqlite3.Connection) -> Iterator[Difference]:
         (counted,) = row.fetchone()
         if largest is None or (counted is not None and counted >= largest):
             continue
-        text = "'" + name.replace("'", "''") + "'"
-        yield Difference(
+        text = words.literal(name)
+        yield Finding(
             "sequence-behind",
             f"counter of table {table}",
             f"at least {largest}, its largest rowid",

@@ -19,6 +19,11 @@ _WORDS = re.compile(
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
+def literal(text: str) -> str:
+    """A string constant of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 class Word(NamedTuple):
     """One word of SQL; `kind` is the group of `_WORDS`, `space` what white space is before it."""
 

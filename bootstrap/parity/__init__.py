@@ -3,16 +3,14 @@
 Where the dialects cannot be the same, the difference has a name on a short list (`allowed`).
 """
 
-import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap import child, journal, plan, revisions, scratch, settings
-from bootstrap import target as targets
-from bootstrap.errors import DriftError, MigrationError
+from bootstrap import expected, journal, plan, revisions, settings
+from bootstrap.errors import DriftError
 from bootstrap.parity import allowed, shape
 
 
@@ -87,8 +85,8 @@ def report(
     database can be made.
     """
     with (
-        _brought_up(loaded, known, record, stop, "sqlite") as lite,
-        _brought_up(loaded, known, record, stop, "postgresql") as postgres,
+        expected.replayed(loaded, known, record, stop, "sqlite") as lite,
+        expected.replayed(loaded, known, record, stop, "postgresql") as postgres,
     ):
         return compare(loaded, known, shape.read(lite), shape.read(postgres))
 
@@ -140,29 +138,3 @@ def drift(found: Report) -> DriftError:
         f"PostgreSQL:{listed}",
         **found.document(),
     )
-
-
-@contextlib.contextmanager
-def _brought_up(
-    loaded: settings.Loaded,
-    known: revisions.Graph,
-    record: journal.Journal,
-    stop: threading.Event,
-    dialect: targets.Dialect,
-) -> Iterator[targets.Target]:
-    """A scratch database with all revisions applied."""
-    with scratch.database(loaded, record, dialect) as place:
-        record.event("replaying", f"applying {len(known.revisions)} revisions to {place.identity}")
-        here = loaded._replace(target=place, direct=None, fallback=None)
-        with child.Worker(here, record, run="parity", stop=stop) as worker:
-            try:
-                worker.call("upgrade", revision="heads", total=len(known.revisions))
-            except child.WorkerError as error:
-                where = error.failure["revision"]
-                what = f"revision {known.title(where)} fails" if where else "the revisions fail"
-                raise MigrationError(
-                    f"{what} on {place.identity} ({dialect}): {error.failure['message']}; a chain "
-                    "for both dialects says what is special to one under if dialect.name == ...",
-                    revision=where,
-                ) from error
-        yield place

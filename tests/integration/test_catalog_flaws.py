@@ -26,18 +26,18 @@ def superuser(server: Server, database: str) -> Iterator[libpq.Connection]:
         yield connection
 
 
-def flaws(connection: libpq.Connection, app_role: str | None = None) -> list[catalog.Difference]:
+def flaws(connection: libpq.Connection, app_role: str | None = None) -> list[catalog.Finding]:
     found = catalog.flaws(connection, version_table=catalogs.VERSION_TABLE, app_role=app_role)
     return list(found)
 
 
-def mend(connection: libpq.Connection, found: list[catalog.Difference]) -> None:
+def mend(connection: libpq.Connection, found: list[catalog.Finding]) -> None:
     for each in found:
         for statement in each.fix:
             connection.execute(statement)
 
 
-def lines(found: list[catalog.Difference]) -> list[str]:
+def lines(found: list[catalog.Finding]) -> list[str]:
     return [f"{each.kind}: {each}" for each in found]
 
 
@@ -257,7 +257,7 @@ def file(tmp_path: Path) -> Iterator[Callable[[str], sqlite3.Connection]]:
         yield make
 
 
-def lite_flaws(connection: sqlite3.Connection, limit_s: float = 10) -> list[catalog.Difference]:
+def lite_flaws(connection: sqlite3.Connection, limit_s: float = 10) -> list[catalog.Finding]:
     found = catalog.flaws(connection, version_table=catalogs.VERSION_TABLE, limit_s=limit_s)
     return list(found)
 

@@ -3,19 +3,19 @@
 import pytest
 
 from bootstrap import catalog, findings
-from bootstrap.findings import Finding
+from bootstrap.catalog import Finding
 
 MADE_ANEW = ("BEGIN", "CREATE TABLE new (id int)", "COMMIT")
 
 
-def difference(kind: catalog.Kind, *fix: str, destructive: bool = False) -> catalog.Difference:
-    return catalog.Difference(
+def difference(kind: catalog.Kind, *fix: str, destructive: bool = False) -> catalog.Finding:
+    return catalog.Finding(
         kind, f"{kind} of item", "this", "that", fix=fix, destructive=destructive
     )
 
 
 def test_statements_are_printed_once_and_what_loses_data_is_commented_out() -> None:
-    found = findings.of(
+    found = findings.placed(
         [
             difference("type", *MADE_ANEW),
             difference("nullability", *MADE_ANEW),
@@ -45,12 +45,12 @@ def test_statements_are_printed_once_and_what_loses_data_is_commented_out() -> N
 
 
 def test_another_default_schema_is_set_before_each_fix() -> None:
-    (mended, bare) = findings.of(
+    (mended, bare) = findings.placed(
         [difference("index", "CREATE INDEX x"), difference("enum")], "Shop"
     )
     assert mended.fix == ('SET search_path TO "Shop"', "CREATE INDEX x")
     assert bare.fix == ()
-    (plain,) = findings.of([difference("index", "CREATE INDEX x")], "public")
+    (plain,) = findings.placed([difference("index", "CREATE INDEX x")], "public")
     assert plain.fix == ("CREATE INDEX x",)
 
 
