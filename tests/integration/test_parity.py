@@ -215,8 +215,8 @@ def test_a_revision_that_one_of_them_does_not_take_is_exit_4(
     env = {"BOOTSTRAPD_SCRATCH_URL": server18.url("postgres")}
     found = run("parity", env=env, cwd=shop.path).expect(4)
     assert (
-        "revision 0001 (step 0001) cannot be replayed on a scratch file (sqlite): no such function: "
-        "gen_random_uuid; "
+        "revision 0001 (step 0001) cannot be replayed on a scratch file (sqlite): "
+        "no such function: gen_random_uuid; "
     ) in found.stderr
 
 
