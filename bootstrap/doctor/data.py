@@ -241,7 +241,8 @@ def _config(stack: Stack, each: Service, target: str) -> str | None:
     mount = holding(each, target)
     path: Path | None = None
     if mount is not None and mount.type == "bind":
-        path = stack.project.folder / mount.source / target[len(mount.target) :].lstrip("/")
+        path = stack.project.path(mount.node, mount.source)
+        path /= target[len(mount.target) :].lstrip("/")
     listed = each.node.get("configs")
     for entry in listed.items if listed is not None else ():
         name = entry.text or entry.said("source") or ""
@@ -253,7 +254,7 @@ def _config(stack: Stack, each: Service, target: str) -> str | None:
         if content is not None:
             return content
         file = declared.said("file")
-        path = stack.project.folder / file if file else None
+        path = stack.project.path(declared, file) if file else None
     if path is None or not path.is_file():
         return None
     try:

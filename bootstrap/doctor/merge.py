@@ -26,6 +26,9 @@ def service(node: Node) -> Node:
         if key in found and found[key].items:
             named = {each.text: replace(each, value={}) for each in found[key].items if each.text}
             found[key] = replace(found[key], value=named)
+    for key in ("env_file", "tmpfs"):
+        if key in found and found[key].text is not None:
+            found[key] = replace(found[key], value=[replace(found[key], whole=False)])
     if "build" in found and found["build"].text is not None:
         context = replace(found["build"], whole=False)
         found["build"] = replace(found["build"], value={"context": context})

@@ -35,7 +35,11 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass
 class Project:
-    """What a set of files declares. `texts` are the files that were read, by their shown names."""
+    """What a set of files declares.
+
+    `texts` are the files that were read, by their shown names; `folders` is what relative paths in
+    them start from. `missing` are variables without a value, `absent` files that are not there.
+    """
 
     name: str
     folder: Path
@@ -44,9 +48,14 @@ class Project:
     texts: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     documents: dict[str, Node] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
     absent: list[tuple[Node, str]] = field(default_factory=list)
     environments: dict[str, dict[str, Node]] = field(default_factory=dict)
+
+    def path(self, node: Node, text: str) -> Path:
+        """A path that an entry names: relative to the folder that counts for its file."""
+        return self.folders.get(node.file, self.folder) / Path(text).expanduser()
 
     def volume(self, name: str) -> str:
         """What the engine calls one of the project's volumes."""
@@ -140,7 +149,7 @@ class _Loader:
         """Lay these files over each other, and what they include beneath."""
         declared: dict[str, Node] = {}
         for file in files:
-            document = self._document(file)
+            document = self._document(file, folder)
             if document is None:
                 continue
             self._include(document, folder)
@@ -156,9 +165,9 @@ class _Loader:
                     self._project.top[key] = merged
         for name, node in declared.items():
             self._project.services[name] = node
-            self._project.environments[name] = self._environment(name, node, folder)
+            self._project.environments[name] = self._environment(name, node)
 
-    def _document(self, file: Path) -> Node | None:
+    def _document(self, file: Path, folder: Path) -> Node | None:
         path = file.resolve()
         if path in self._documents:
             return self._documents[path]
@@ -171,6 +180,7 @@ class _Loader:
             self._problems.append(str(error))
             return None
         self._project.texts[name] = text
+        self._project.folders[name] = folder
         if not found:
             self._problems.append(f"{name}: is empty")
             return None
@@ -219,7 +229,9 @@ class _Loader:
         services = document.get("services")
         found = {}
         for name, node in (services.entries if services else {}).items():
-            if isinstance(node.value, dict):
+            if node.tag == "!reset":
+                found[name] = node
+            elif isinstance(node.value, dict):
                 found[name] = self._extended(merge.service(node), file, folder, (name,))
         return found
 
@@ -231,7 +243,7 @@ class _Loader:
         wanted = extends.text or extends.said("service") or ""
         given = extends.said("file")
         source = folder / given if given else file
-        document = self._document(source)
+        document = self._document(source, source.parent if given else folder)
         where = f"{extends.file}:{extends.line}"
         if document is None:
             return node
@@ -263,15 +275,15 @@ class _Loader:
             inner._including = self._including
             inner.add(files, where)
 
-    def _environment(self, name: str, node: Node, folder: Path) -> dict[str, Node]:
+    def _environment(self, name: str, node: Node) -> dict[str, Node]:
         """The variables of a service: those of its env_files under those of its environment."""
         found: dict[str, Node] = {}
         files = node.get("env_file")
-        for each in [files] if files and files.text else files.items if files else ():
+        for each in files.items if files else ():
             given = each.text or each.said("path")
             if not given:
                 continue
-            path = folder / given
+            path = self._project.path(each, given)
             if not path.is_file():
                 if each.said("required") != "false":
                     self._project.absent.append((each, f"services.{name}.env_file: {given}"))

@@ -161,7 +161,7 @@ def _mounted(project: Project, each: Service) -> Iterator[Place]:
         if mount.type == "volume" and mount.source:
             yield Place(project.volume(mount.source), False, mount.target)
         elif mount.type == "bind":
-            yield Place(str((project.folder / mount.source).resolve()), True, mount.target)
+            yield Place(str(project.path(mount.node, mount.source).resolve()), True, mount.target)
 
 
 def _major(engine: "DockerClient", image: str) -> int | None:

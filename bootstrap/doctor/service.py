@@ -189,8 +189,7 @@ class Service:
     def mounts(self) -> tuple[Mount, ...]:
         """Volumes, folders and tmpfs."""
         found = [_mount(each) for each in _items(self.node.get("volumes"))]
-        tmpfs = self.node.get("tmpfs")
-        memory = [tmpfs] if tmpfs is not None and tmpfs.text else _items(tmpfs)
+        memory = _items(self.node.get("tmpfs"))
         return (
             *found,
             *(Mount(each, "tmpfs", "", (each.text or "").partition(":")[0], "") for each in memory),
