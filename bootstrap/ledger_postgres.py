@@ -60,6 +60,15 @@ create table if not exists bootstrapd.revision (
   settled boolean not null default false,
   primary key (app, revision)
 );
+create table if not exists bootstrapd.move (
+  id bigint generated always as identity primary key,
+  app text not null,
+  -- begun: the database was empty before its revisions; prepared: `report` counts what they put in.
+  state text not null check (state in ('begun', 'prepared', 'moved')),
+  source text not null,
+  report json not null,
+  at timestamptz not null default now()
+);
 create index if not exists attempt_running on bootstrapd.attempt (id) where result = 'running';
 grant usage on schema bootstrapd to public;
 grant select on bootstrapd.pin, bootstrapd.proof to public;

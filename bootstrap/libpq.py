@@ -14,7 +14,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bootstrap.errors import SettingsError
 _BAD = 1
 _POLL_FAILED, _POLL_READING, _POLL_WRITING, _POLL_OK = 0, 1, 2, 3
 _STARTED = 2
-_EMPTY_QUERY, _COMMAND_OK, _TUPLES_OK = 0, 1, 2
+_EMPTY_QUERY, _COMMAND_OK, _TUPLES_OK, _COPY_OUT, _COPY_IN = 0, 1, 2, 3, 4
 _VERBOSE = 2
 _SQLSTATE, _PRIMARY, _DETAIL = (ord(letter) for letter in "CMD")
 
@@ -127,6 +127,87 @@ class Connection:
         if failure is not None:
             raise failure
         return rows
+
+    def copy_in(self, statement: str) -> None:
+        """Begin a COPY ... FROM STDIN; `put` sends its bytes, `end_copy` ends it."""
+        self._begin_copy(statement, _COPY_IN)
+
+    def put(self, data: bytes) -> None:
+        """Send bytes of the COPY that is under way; raises Error when the server has refused it."""
+        while not (sent := _pq().PQputCopyData(self._handle, data, len(data))):
+            self._await(_POLL_WRITING, None)
+        if sent < 0:
+            raise self._error()
+        # What cannot be sent now stays in libpq's memory, which is to stay small.
+        self._flush(None)
+
+    def end_copy(self, reason: str | None = None) -> None:
+        """All is sent; with a `reason` the server is to forget it. Raises Error if it refuses."""
+        why = reason.encode() if reason is not None else None
+        while not (sent := _pq().PQputCopyEnd(self._handle, why)):
+            self._await(_POLL_WRITING, None)
+        if sent < 0:
+            raise self._error()
+        self._flush(None)
+        failure = self._drain()
+        if failure is not None and reason is None:
+            raise failure
+
+    def copy_out(self, statement: str, size: int) -> Iterator[list[bytes]]:
+        """The lines of a COPY ... TO STDOUT, some `size` bytes at a time."""
+        self._begin_copy(statement, _COPY_OUT)
+        pq, handle = _pq(), self._handle
+        place = ctypes.c_void_p()
+        found, get, free, text = ctypes.byref(place), pq.PQgetCopyData, pq.PQfreemem, _string_at
+        lines: list[bytes] = []
+        held = 0
+        while (length := get(handle, found, 1)) >= 0:
+            if not length:
+                self._await(_POLL_READING, None)
+                if not pq.PQconsumeInput(handle):
+                    raise self._error()
+                continue
+            lines.append(text(place, length))
+            free(place)
+            held += length
+            if held >= size:
+                yield lines
+                lines, held = [], 0
+        if length < -1:
+            raise self._error()
+        failure = self._drain()
+        if failure is not None:
+            raise failure
+        yield lines
+
+    def _begin_copy(self, statement: str, wanted: int) -> None:
+        if self._handle is None:
+            raise Error("the connection is closed")
+        if not _pq().PQsendQuery(self._handle, statement.encode()):
+            raise self._error()
+        self._flush(None)
+        result = self._result(None)
+        if result is None:
+            raise self._error()
+        try:
+            if _pq().PQresultStatus(result) == wanted:
+                return
+            failure = _failed(result)
+        finally:
+            _pq().PQclear(result)
+        self._drain()
+        raise failure
+
+    def _drain(self) -> Error | None:
+        """Read what is left of the results; the first failure among them."""
+        failure: Error | None = None
+        while (result := self._result(None)) is not None:
+            try:
+                if _pq().PQresultStatus(result) not in (_COMMAND_OK, _TUPLES_OK):
+                    failure = failure or _failed(result)
+            finally:
+                _pq().PQclear(result)
+        return failure
 
     def row(self, query: str, *values: object) -> Row:
         """The one row of a query that has one."""
@@ -293,6 +374,7 @@ def _ready(descriptor: int, direction: int, deadline_s: float | None) -> bool:
 
 _Handle, _Text, _Int = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _NoticeProcessor = ctypes.CFUNCTYPE(None, _Handle, _Text)
+_string_at = ctypes.string_at
 # Notices would go to stderr. The object must outlive every connection.
 _QUIET = _NoticeProcessor(lambda *_: None)
 _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
@@ -305,12 +387,16 @@ _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "PQfinish": (None, (_Handle,)),
     "PQflush": (_Int, (_Handle,)),
     "PQftype": (ctypes.c_uint, (_Handle, _Int)),
+    "PQfreemem": (None, (_Handle,)),
+    "PQgetCopyData": (_Int, (_Handle, ctypes.POINTER(_Handle), _Int)),
     "PQgetResult": (_Handle, (_Handle,)),
     "PQgetisnull": (_Int, (_Handle, _Int, _Int)),
     "PQgetvalue": (_Text, (_Handle, _Int, _Int)),
     "PQisBusy": (_Int, (_Handle,)),
     "PQnfields": (_Int, (_Handle,)),
     "PQntuples": (_Int, (_Handle,)),
+    "PQputCopyData": (_Int, (_Handle, _Text, _Int)),
+    "PQputCopyEnd": (_Int, (_Handle, _Text)),
     "PQresultErrorField": (_Text, (_Handle, _Int)),
     "PQresultErrorMessage": (_Text, (_Handle,)),
     "PQresultStatus": (_Int, (_Handle,)),

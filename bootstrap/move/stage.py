@@ -1,11 +1,159 @@
 """The move as a whole: what is scanned, copied and verified is committed at once, or not at all."""
 
-from bootstrap.errors import SettingsError
+import contextlib
+from dataclasses import replace
+
+from bootstrap import drift, fence, libpq, postgres
+from bootstrap.errors import DriftError
+from bootstrap.move import cutover, prepare, reports, source, transfer
+from bootstrap.move.findings import Findings
+from bootstrap.move.load import Load
+from bootstrap.move.logbook import Logbook
 from bootstrap.move.request import Request
 from bootstrap.move.result import Moved
+from bootstrap.move.run import Run, Table
 from bootstrap.place import Place
+
+_LISTED = 20
 
 
 def move(place: Place, request: Request) -> Moved:
-    """Move all rows of the source to the database of `place`, under its migration lock."""
-    raise SettingsError(f"{request.path} cannot be moved to {place.identity} yet")
+    """Move all rows of the source to the database of `place`, under its migration lock.
+
+    Raises DriftError, with the report among its facts, where a value or the file itself stands in
+    the way; nothing is left of the move then.
+    """
+    with (
+        cutover.guard(request) as watching,
+        contextlib.closing(Findings(request.policy, request.rejects)) as findings,
+    ):
+        run = Run(place, request, findings)
+        if request.dry_run:
+            return _scan(run)
+        prepare.check_identity(place, request)
+        with place.recording():
+            moved = _moved_before(run, watching) or _move(run, watching)
+            moved = replace(moved, cut_over=cutover.cut_over(place, request, moved, watching))
+        reports.write(request, moved)
+        return moved
+
+
+def _scan(run: Run) -> Moved:
+    """Only look; the target is asked for its schema, and for what it makes of rare types."""
+    revisions = prepare.source_revisions(run.place, run.request)
+    tables = transfer.look(run)
+    moved = _result(run, tables, revisions)
+    _judge(run, moved)
+    reports.write(run.request, moved)
+    run.record.event(
+        "scanned",
+        f"{reports.fitting(moved)}; nothing was written to {run.place.identity}",
+    )
+    return moved
+
+
+def _move(run: Run, watching: fence.Guard) -> Moved:
+    place, request = run.place, run.request
+    assert isinstance(place.base, postgres.Postgres)
+    logbook = Logbook(place.base.connection, place.here.app.name)
+    revisions = prepare.source_revisions(place, request)
+    pending = place.plan(place.base.look(), or_ahead=False).pending
+    # Nothing is to be written before all is known to fit, a schema neither; and a row that is left
+    # out takes others along, which is to be known before they are sent.
+    told = run.findings
+    if pending or any(action != "stop" for action in request.policy.values()):
+        _judge(run, _result(run, transfer.look(run), revisions))
+        run.amended.scanned = True
+        run.findings = told.silent()
+    with run.stage("prepare", f"bringing {place.identity} up"):
+        prepare.target(place, logbook, str(request.path))
+    load, tables = transfer.bring(run, logbook)
+    try:
+        run.findings = told
+        moved = _result(run, tables, revisions)
+        _judge(run, moved)
+        logbook.write("moved", str(request.path), moved.document())
+        cutover.before_commit(request, watching)
+        with run.stage("commit", "keeping everything"):
+            load.commit()
+    except BaseException:
+        load.rollback()
+        raise
+    drift.note(place.base, place.base.look())
+    run.record.event("moved", reports.done(moved))
+    return replace(moved, durations_s=run.durations_s)
+
+
+def _moved_before(run: Run, watching: fence.Guard) -> Moved | None:
+    """The report on a move of this file that is committed already; None where there is none.
+
+    A file that is not fenced may have been written to since: its rows are looked at again. With
+    --resume so are those of the target.
+    """
+    place, request = run.place, run.request
+    assert isinstance(place.base, postgres.Postgres)
+    found = Logbook(place.base.connection, place.here.app.name).moved()
+    if found is None or found[0] != str(request.path):
+        return None
+    moved = reports.loaded(found[1])
+    if watching.fenced() is None or request.resume:
+        _compare_again(run, moved, place.base.connection)
+    run.record.event(
+        "moved_before",
+        f"{moved.source} was moved to {moved.target} before: {moved.rows} rows of "
+        f"{len(moved.tables)} tables, and the file holds the same",
+    )
+    return replace(moved, repeated=True)
+
+
+def _compare_again(run: Run, moved: Moved, connection: libpq.Connection) -> None:
+    tables = transfer.look(run)
+    now = {table.plan.name: table.digest.text for table in tables}
+    changed = [table.name for table in moved.tables if now.get(table.name) != table.digest]
+    if changed:
+        raise DriftError(
+            f"{run.request.path} was moved to {run.place.identity} before and was written to "
+            f"since, in {', '.join(changed[:_LISTED])}; what was written later is not in the "
+            "target, and a second move does not add it: empty the target and move again, or go on "
+            "with the file",
+            changed_tables=changed,
+        )
+    if not run.request.resume:
+        return
+    with (
+        source.opened(run.request.path) as origin,
+        run.plans(origin, connection) as plans,
+    ):
+        load = Load(connection, plans)
+        load.begin()
+        try:
+            for table in tables:
+                found = transfer.differences(run, origin, load, table)
+                if found:
+                    raise transfer.unequal(run, found)
+        finally:
+            load.rollback()
+
+
+def _judge(run: Run, moved: Moved) -> None:
+    """Raise DriftError for problems that stop the move."""
+    run.findings.flush()
+    if not run.findings.stopping:
+        return
+    reports.write(run.request, moved)
+    problems = [problem for problem in moved.problems if problem.action == "stop"]
+    listed = "".join(f"\n  {problem}" for problem in problems[:_LISTED])
+    count = run.findings.stopping
+    more = f"\n  and {count - _LISTED} more" if count > _LISTED else ""
+    where = f" (all in {moved.rejects})" if moved.rejects else ""
+    raise DriftError(
+        f"{run.request.path} cannot be moved to {run.place.identity} as it is; "
+        f"{count} problem{'s' * (count != 1)}{where}:{listed}{more}\n"
+        "nothing was moved; mend them in the file, or say what to do with them: "
+        "--policy CLASS=ACTION",
+        move=moved.document(),
+    )
+
+
+def _result(run: Run, tables: list[Table], revisions: tuple[str, ...]) -> Moved:
+    return reports.of(run, tables, revisions, transfer.digest_of(tables))

@@ -1,0 +1,202 @@
+"""The target's side: one transaction in which everything comes, or nothing.
+
+What a killed run has sent is gone with its connection. Foreign keys, indexes and triggers are taken
+away within the same transaction and put back before its end, by their own definitions: nobody ever
+sees the tables without them, and any role that owns them can do it.
+"""
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from bootstrap import libpq
+from bootstrap.move import prepare, wanted
+from bootstrap.move.mapping import Plan
+from bootstrap.move.source import HUGE_BYTES, Source
+
+# For fewer rows, an index is kept up while they come.
+_FEW_ROWS = 1000
+READ_BYTES = 1_000_000
+INSUFFICIENT_PRIVILEGE = "42501"
+# As values are printed, so that the source can print the same.
+_SESSION = """
+set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres';
+set local bytea_output = 'hex'; set local extra_float_digits = 1; set local statement_timeout = 0;
+set local idle_in_transaction_session_timeout = 0;
+set local synchronize_seqscans = off; set local max_parallel_workers_per_gather = 0;
+set local maintenance_work_mem = '256MB'; set local client_encoding = 'UTF8'
+"""
+
+
+class Counting(Protocol):
+    """What is told of each step."""
+
+    def add(self, units: int) -> None:
+        """So many more are done."""
+
+
+class Load:
+    """An open transaction on the target. Everything is undone unless `commit` is called."""
+
+    def __init__(self, connection: libpq.Connection, plans: Sequence[Plan]) -> None:
+        self._connection = connection
+        self.plans = plans
+        self._tables = [plan.target for plan in plans]
+        self._redo: list[str] = []
+
+    def begin(self) -> None:
+        """Take the tables for this transaction alone; they are to be empty."""
+        run = self._connection.execute
+        run("begin")
+        run(_SESSION)
+        if self._connection.server_version >= 170000:
+            run("set local transaction_timeout = 0")
+        for table in self._tables:
+            run(f"lock table {table.sql} in access exclusive mode")
+
+    def occupied(self) -> dict[str, int]:
+        """Rows that are in the way, by table."""
+        return prepare.rows(self._connection, self._tables)
+
+    def clear(self) -> None:
+        """Take away what would slow the load or change its rows, and all rows that are there.
+
+        A table that was emptied in this transaction is filled without a trace in the log of
+        dead rows, in the order in which its rows come.
+        """
+        run = self._connection.execute
+        later: list[str] = []
+        for plan in self.plans:
+            for step in plan.target.foreign:
+                run(step.undo)
+                later += step.redo
+        built: list[str] = []
+        for plan in self.plans:
+            for step in plan.target.triggers:
+                run(step.undo)
+                later += step.redo
+            if plan.rows >= _FEW_ROWS:
+                for step in plan.target.indexes:
+                    run(step.undo)
+                    built += step.redo
+        self._redo = [*built, *later]
+        if self._tables:
+            run(f"truncate {', '.join(table.sql for table in self._tables)}")
+
+    def open(self, plan: Plan) -> None:
+        """Begin to COPY rows into a table."""
+        names = ", ".join(libpq.identifier(pair.column.name) for pair in plan.pairs)
+        frozen = "" if plan.target.partitioned else " (freeze)"
+        self._connection.copy_in(f"copy {plan.target.sql} ({names}) from stdin{frozen}")
+
+    def put(self, data: bytes) -> None:
+        """Send lines, or a part of one."""
+        self._connection.put(data)
+
+    def close(self) -> None:
+        """All rows of the table are sent; the server says whether it took them."""
+        self._connection.end_copy()
+
+    def abandon(self) -> None:
+        """Nothing more is sent, and what was is forgotten."""
+        with contextlib.suppress(libpq.Error):
+            self._connection.end_copy("the move has stopped")
+        self.rollback()
+
+    def lines(self, plan: Plan, huge: Collection[str]) -> Iterator[list[bytes]]:
+        """The rows of a table as the server prints them, `huge` columns by the rule of the scan."""
+        chosen = ", ".join(
+            _printed(pair.column)
+            if pair.column.name in huge
+            else libpq.identifier(pair.column.name)
+            for pair in plan.pairs
+        )
+        yield from self._connection.copy_out(
+            f"copy (select {chosen} from {plan.target.sql}) to stdout", READ_BYTES
+        )
+
+    @property
+    def steps(self) -> int:
+        """How many indexes, keys and triggers are to be put back."""
+        return len(self._redo)
+
+    def restore(self, counter: Counting) -> None:
+        """Put back indexes, foreign keys and triggers, each checked by the server."""
+        for statement in self._redo:
+            self._connection.execute(statement)
+            counter.add(1)
+
+    def restart_sequences(self, source: Source) -> int:
+        """Let every sequence go on after the highest number that was given, here or there."""
+        count = 0
+        for plan in self.plans:
+            for sequence in plan.target.sequences:
+                if sequence.increment > 0:
+                    self._restart(plan, sequence, source.sequence(plan.source.name))
+                    count += 1
+        return count
+
+    def _restart(self, plan: Plan, sequence: wanted.Numbering, given: int) -> None:
+        column = libpq.identifier(sequence.column)
+        (highest, most, first) = self._connection.row(
+            f"select (select max({column}) from {plan.target.sql})::int8, seqmax, seqstart"
+            " from pg_catalog.pg_sequence where seqrelid = $1::regclass",
+            sequence.name,
+        )
+        following = max((highest or 0) + 1, given + 1, first)
+        if following <= most:
+            self._connection.execute(f"alter sequence {sequence.name} restart with {following}")
+
+    def commit(self) -> None:
+        """Keep everything."""
+        self._connection.execute("commit")
+
+    def rollback(self) -> None:
+        """Keep nothing; the server does the same for a connection that is lost."""
+        with contextlib.suppress(libpq.Error):
+            self._connection.execute("rollback")
+
+
+def _printed(column: wanted.Column) -> str:
+    """SQL for a value, or its SHA-256 where the source too compares no more than that."""
+    name = libpq.identifier(column.name)
+    if column.base == "bytea":
+        return (
+            f"case when octet_length({name}) > {HUGE_BYTES} then"
+            f" 'sha256:' || encode(sha256({name}), 'hex') else '\\x' || encode({name}, 'hex') end"
+        )
+    return (
+        f"case when octet_length({name}::text) > {HUGE_BYTES} then 'sha256:' ||"
+        f" encode(sha256(convert_to({name}::text, 'UTF8')), 'hex') else {name}::text end"
+    )
+
+
+class Asker:
+    """Asks over a connection of its own, since the other one is busy with a COPY."""
+
+    def __init__(self, reach: Callable[[], libpq.Connection]) -> None:
+        self._reach = reach
+        self._connection: libpq.Connection | None = None
+
+    def __call__(self, type_: str, texts: Sequence[str]) -> Mapping[str, str | None]:
+        """Each text as the type prints it; None for those that the type does not take."""
+        if self._connection is None:
+            self._connection = self._reach()
+            self._connection.execute(_SESSION.replace("set local", "set"))
+        return {text: self._one(type_, text) for text in texts}
+
+    def _one(self, type_: str, text: str) -> str | None:
+        assert self._connection is not None
+        try:
+            (found,) = self._connection.row(f"select ($1::{type_})::text", text)
+        except libpq.Error as error:
+            # Class 22 is bad data, 23 a broken constraint of a domain.
+            if (error.sqlstate or "")[:2] not in ("22", "23"):
+                raise
+            return None
+        return None if found is None else str(found)
+
+    def close(self) -> None:
+        """End the connection, if it was ever needed."""
+        if self._connection is not None:
+            self._connection.close()

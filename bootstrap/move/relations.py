@@ -1,0 +1,266 @@
+"""What no value shows by itself: duplicate keys, references to nothing, broken CHECKs.
+
+SQLite is asked, in the same snapshot that is copied.
+"""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bootstrap.move import checks, scan, wanted
+from bootstrap.move.findings import Findings
+from bootstrap.move.forms import BadValueError
+from bootstrap.move.mapping import Plan
+from bootstrap.move.problems import Class, Problem
+from bootstrap.move.source import Source, quoted
+
+# Values of these types that are different in SQLite are so in PostgreSQL.
+_DISTINCT = ("bool", "int2", "int4", "int8", "float8", "text", "varchar", "enum", "bytea")
+
+
+@dataclass
+class Amended:
+    """Keys of the rows that are left out, and of those whose columns become NULL, by table."""
+
+    # Whether every table was looked at, so that no more rows will come.
+    scanned: bool = False
+    left_out: dict[str, set[Any]] = field(default_factory=dict)
+    blank: dict[str, dict[str, set[Any]]] = field(default_factory=dict)
+
+    def of(self, table: str) -> scan.Amends:
+        """What is done to the rows of one table."""
+        return scan.Amends(self.left_out.get(table, frozenset()), self.blank.get(table, {}))
+
+    def leave_out(self, table: str, key: Sequence[Any]) -> bool:
+        """Leave this row out; False if it was already."""
+        keys = self.left_out.setdefault(table, set())
+        before = len(keys)
+        keys.add(tuple(key))
+        return len(keys) > before
+
+
+class Relations:
+    """Asks the source about rows that do not go together."""
+
+    def __init__(
+        self, source: Source, plans: Sequence[Plan], findings: Findings, amended: Amended
+    ) -> None:
+        self._source = source
+        self._plans = {plan.name: plan for plan in plans}
+        self._findings = findings
+        self.amended = amended
+        # CHECKs that only the server can judge, as "table.name".
+        self.unjudged: list[str] = []
+
+    def examine(self) -> None:
+        """Keys, CHECKs and references of all tables."""
+        for plan in self._plans.values():
+            for key in plan.target.keys:
+                if not self._unique_there(plan, key):
+                    self._duplicates(plan, key, normal=False)
+            for check in plan.target.checks:
+                self._check(plan, check)
+        for plan in self._plans.values():
+            for reference in plan.target.references:
+                self._orphans(plan, reference)
+
+    def follow(self) -> bool:
+        """Look for rows that refer to those left out since; whether there were any more."""
+        before = self._amount()
+        for plan in self._plans.values():
+            for reference in plan.target.references:
+                if self.amended.left_out.get(reference.table):
+                    self._orphans(plan, reference)
+        return self._amount() > before
+
+    def odd_keys(self, plan: Plan, odd: Collection[str]) -> None:
+        """Duplicates among keys whose values came in more than one form."""
+        for key in plan.target.keys:
+            columns = {column.name: column for column in plan.target.columns}
+            if any(
+                name in odd and columns[name].base not in _DISTINCT
+                for name in key.columns
+                if name in columns
+            ):
+                self._duplicates(plan, key, normal=True)
+
+    def _amount(self) -> int:
+        blank = self.amended.blank.values()
+        return sum(map(len, self.amended.left_out.values())) + sum(
+            len(keys) for columns in blank for keys in columns.values()
+        )
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def _unique_there(self, plan: Plan, key: wanted.Key) -> bool:
+        """Whether the source itself sees to it that the columns of this key are unique."""
+        names = {plan.source_column(column) for column in key.columns}
+        if None in names or key.nulls_equal:
+            return False
+        run = self._source.connection.execute
+        table = quoted(plan.source.name)
+        rows = run(f"pragma table_info({table})").fetchall()
+        primary = {row[1]: row for row in rows if row[5]}
+        # Of several columns, or not INTEGER, it has an index, which is listed below.
+        if len(primary) == 1 and set(primary) <= names:
+            (row,) = primary.values()
+            if row[2].upper() == "INTEGER":
+                return True
+        for _, index, unique, _, partial in run(f"pragma index_list({table})").fetchall():
+            if unique and not partial:
+                columns = {row[2] for row in run(f"pragma index_info({quoted(index)})")}
+                if columns <= names:
+                    return True
+        return False
+
+    def _duplicates(self, plan: Plan, key: wanted.Key, *, normal: bool) -> None:
+        names = [plan.source_column(column) for column in key.columns]
+        if not names or None in names:
+            return
+        values = [f"{quoted(name)} collate binary" for name in names if name is not None]
+        if normal:
+            values = [
+                self._normal(plan, column, name)
+                for column, name in zip(key.columns, names, strict=True)
+                if name is not None
+            ]
+        keys = [plan.source.sql(name) for name in plan.source.keys]
+        some = " and ".join(f"{quoted(name)} is not null" for name in names if name is not None)
+        where = "" if key.nulls_equal else f" where {some}"
+        order = f" order by {', '.join(keys)}" if keys else ""
+        shown = ", ".join(quoted(name) for name in names if name is not None)
+        query = (
+            f"select * from (select {', '.join([*keys, shown])}, row_number() over"
+            f" (partition by {', '.join(values)}{order}) as place"
+            f" from {quoted(plan.source.name)}{where}) where place > 1"
+        )
+        what = f"{', '.join(key.columns)} only once (key {key.name})"
+        for row in self._source.connection.execute(query):
+            width = len(keys)
+            found = ", ".join(scan.shown(value) for value in row[width:-1])
+            self._report(plan, "duplicate", key.columns, row[:width], found, what)
+
+    def _normal(self, plan: Plan, column: str, name: str) -> str:
+        """SQL for a value as the target prints it: two that look different may be the same."""
+        pair = next(pair for pair in plan.pairs if pair.column.name == column)
+        function = f"normal_{plan.name}_{column}".encode("ascii", "replace").decode()
+        function = "".join(letter if letter.isalnum() else "_" for letter in function)
+
+        def normal(value: Any) -> Any:
+            try:
+                return None if value is None else pair.form.one(value)
+            except BadValueError:
+                return value
+
+        self._source.connection.create_function(function, 1, normal, deterministic=True)
+        return f"{function}({quoted(name)})"
+
+    # -- checks -----------------------------------------------------------------------------------
+
+    def _check(self, plan: Plan, check: wanted.Check) -> None:
+        columns = {
+            pair.column.name: pair.source for pair in plan.pairs if pair.column.base in checks.PLAIN
+        }
+        expression = checks.translated(check.expression, columns)
+        keys = [plan.source.sql(name) for name in plan.source.keys]
+        used = [name for name in columns if expression and quoted(columns[name]) in expression]
+        shown = [quoted(columns[name]) for name in used]
+        query = (
+            f"select {', '.join([*keys, *shown])} from {quoted(plan.source.name)}"
+            f" where not ({expression})"
+        )
+        try:
+            if expression is None or not shown:
+                raise sqlite3.OperationalError("not translated")
+            rows = self._source.connection.execute(query)
+        except sqlite3.OperationalError:
+            self.unjudged.append(f"{plan.name}.{check.name}")
+            return
+        what = f"{check.expression} (check {check.name})"
+        for row in rows:
+            found = ", ".join(map(scan.shown, row[len(keys) :]))
+            self._report(plan, "check", used, row[: len(keys)], found, what)
+
+    # -- references -------------------------------------------------------------------------------
+
+    def _orphans(self, plan: Plan, reference: wanted.Reference) -> None:
+        names = [plan.source_column(column) for column in reference.columns]
+        present = [name for name in names if name is not None]
+        if len(present) < len(names):
+            return
+        blank = self.amended.blank.get(plan.name, {}).get(reference.columns[0], ())
+        keys = [f"c.{plan.source.sql(name)}" for name in plan.source.keys]
+        chosen = ", ".join([*keys, *(f"c.{quoted(name)}" for name in present)])
+        some = " and ".join(f"c.{quoted(name)} is not null" for name in present)
+        lost = self._lost(reference, present)
+        query = f"select {chosen} from {quoted(plan.source.name)} c{lost} and {some}"
+        width = len(keys)
+        what = f"a row of {reference.table} with this {', '.join(reference.referred)}"
+        left_out = self.amended.left_out.get(plan.name, set())
+        for row in self._source.connection.execute(query).fetchall():
+            key = row[:width]
+            if key in left_out or key in blank:
+                continue
+            found = ", ".join(map(scan.shown, row[width:]))
+            self._report(plan, "orphan", reference.columns, key, found, what)
+
+    def _lost(self, reference: wanted.Reference, names: Sequence[str]) -> str:
+        """The join that leaves rows of `c` whose row is not there, or not any more."""
+        parent = self._plans.get(reference.table)
+        theirs = [parent.source_column(column) for column in reference.referred] if parent else []
+        if parent is None or None in theirs:
+            return " where true"
+        on = " and ".join(
+            f"p.{quoted(name)} = c.{quoted(own)}"
+            for name, own in zip(theirs, names, strict=True)
+            if name is not None
+        )
+        kept = self._kept(parent)
+        first = next(name for name in theirs if name is not None)
+        return (
+            f" left join {quoted(parent.source.name)} p on {on}{kept}"
+            f" where p.{quoted(first)} is null"
+        )
+
+    def _kept(self, parent: Plan) -> str:
+        left_out = self.amended.left_out.get(parent.name)
+        if not left_out:
+            return ""
+        run = self._source.connection.execute
+        columns = [f"k{place}" for place in range(len(parent.source.keys))]
+        run("drop table if exists temp.left_out")
+        run(f"create temp table left_out ({', '.join(columns)})")
+        self._source.connection.executemany(
+            f"insert into temp.left_out values ({', '.join('?' * len(columns))})", left_out
+        )
+        run(f"create index temp.left_out_key on left_out ({', '.join(columns)})")
+        same = " and ".join(
+            f"{column} = p.{parent.source.sql(name)}"
+            for column, name in zip(columns, parent.source.keys, strict=True)
+        )
+        return f" and not exists (select 1 from temp.left_out where {same})"
+
+    # -- both -------------------------------------------------------------------------------------
+
+    def _report(
+        self,
+        plan: Plan,
+        kind: Class,
+        columns: Sequence[str],
+        key: Sequence[Any],
+        found: str,
+        what: str,
+    ) -> None:
+        action = self._findings.policy[kind]
+        if action == "null" and any(plan.target.column(name).not_null for name in columns):
+            action = "stop"
+        if action == "skip" and not self.amended.leave_out(plan.name, key):
+            return
+        if action == "null":
+            blank = self.amended.blank.setdefault(plan.name, {})
+            for name in columns:
+                blank.setdefault(name, set()).add(tuple(key))
+        column = ", ".join(columns)
+        named = plan.source.key(key)
+        self._findings.add(Problem(kind, plan.name, column, named, found, what, action))

@@ -1,0 +1,148 @@
+"""What all parts of one move share: what was asked, what was found, how far it is."""
+
+import contextlib
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bootstrap import database, journal, libpq
+from bootstrap.errors import DriftError, Terminated
+from bootstrap.journal import Progress
+from bootstrap.move import mapping, scan, source, verify, wanted
+from bootstrap.move.findings import Findings
+from bootstrap.move.load import Asker
+from bootstrap.move.mapping import Plan
+from bootstrap.move.problems import Problem
+from bootstrap.move.relations import Amended, Relations
+from bootstrap.move.request import Request
+from bootstrap.place import Place
+
+NARRATE_EVERY_S = 5.0
+DRAW_EVERY_S = 0.2
+
+
+@dataclass
+class Table:
+    """One table on its way: how many rows were read, and what the lines to compare come to."""
+
+    plan: Plan
+    digest: verify.Digest = field(default_factory=verify.Digest)
+    seen: scan.Seen = field(default_factory=scan.Seen)
+    read: int = 0
+
+
+class Run:
+    """One move on its way."""
+
+    def __init__(self, place: Place, request: Request, findings: Findings) -> None:
+        self.place = place
+        self.request = request
+        self.findings = findings
+        self.amended = Amended()
+        self.durations_s: dict[str, float] = {}
+        self.source_version = ""
+
+    @property
+    def record(self) -> journal.Journal:
+        """The record."""
+        return self.place.record
+
+    @contextlib.contextmanager
+    def stage(self, name: str, doing: str) -> Iterator[None]:
+        """A part of the work, whose seconds add up under its name."""
+        began_s = time.monotonic()
+        try:
+            with self.record.stage(name, doing):
+                yield
+        finally:
+            took_s = time.monotonic() - began_s
+            self.durations_s[name] = round(self.durations_s.get(name, 0.0) + took_s, 3)
+
+    @contextlib.contextmanager
+    def plans(self, origin: source.Source, connection: libpq.Connection) -> Iterator[list[Plan]]:
+        """The tables to move into the schema behind `connection`; what does not fit is reported."""
+        _, version = database.version_table(self.place.here.app)
+        asker = Asker(lambda: libpq.reach(self.place.here.target.conninfo()))
+        self.source_version = origin.version
+        try:
+            plans, problems = mapping.plans(
+                origin,
+                wanted.read(connection, version),
+                self.request,
+                asker,
+                version_table=version,
+            )
+            for problem in problems:
+                self.findings.add(problem)
+            yield plans
+        except sqlite3.DatabaseError as error:
+            raise DriftError(
+                f"{self.request.path} cannot be read to its end: {error}; nothing was moved; "
+                "restore the file from a backup, or save what can be with sqlite3's .recover"
+            ) from error
+        finally:
+            asker.close()
+
+    @contextlib.contextmanager
+    def integrity(self) -> Iterator[None]:
+        """Meanwhile check the file itself, on a processor that the rest leaves free."""
+        lines: list[str] = []
+        path = self.request.path
+        thread = threading.Thread(target=lambda: lines.extend(source.integrity(path)), daemon=True)
+        thread.start()
+        yield
+        thread.join()
+        for line in lines:
+            self.findings.add(Problem("damaged", "", value=line, wanted="a sound file"))
+
+    def examine(self, origin: source.Source, plans: Sequence[Plan]) -> Relations:
+        """Ask the source about rows that do not go together."""
+        relations = Relations(origin, plans, self.findings, self.amended)
+        relations.examine()
+        if relations.unjudged:
+            self.record.event(
+                "unjudged",
+                "SQLite cannot judge these CHECKs, the target does as rows come: "
+                + ", ".join(relations.unjudged),
+                level="warning" if self.request.dry_run else "info",
+            )
+        return relations
+
+    def progress(self, what: str, total: int) -> "Counter":
+        """Counts the units of a long step, and tells of it now and then."""
+        return Counter(self, what, total)
+
+
+class Counter:
+    """How far a long step is."""
+
+    def __init__(self, run: Run, what: str, total: int) -> None:
+        self._run = run
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._began_s = self._told_s = self._drawn_s = time.monotonic()
+
+    def add(self, units: int, of: str = "") -> None:
+        """So many more; raises Terminated where the run was asked to end."""
+        if self._run.place.stop.is_set():
+            raise Terminated(signal.SIGTERM)
+        self._done += units
+        state = Progress(self._what, self._done, self._total, self._began_s)
+        self._run.record.set(progress=state)
+        now_s = time.monotonic()
+        if now_s - self._told_s < NARRATE_EVERY_S:
+            if now_s - self._drawn_s >= DRAW_EVERY_S:
+                self._drawn_s = now_s
+                self._run.record.event("progress", str(state), level="debug")
+            return
+        self._told_s = now_s
+        rate = self._done / (now_s - self._began_s)
+        left_s = state.eta_s(now_s) or 0
+        where = f" (in {of})" if of else ""
+        self._run.record.event(
+            "progress", f"{state}{where}, {rate:.0f} a second, about {left_s:.0f} s left"
+        )
