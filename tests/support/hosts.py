@@ -1,0 +1,183 @@
+"""Hosts with systemd, as containers, and the playbooks run on them as an operator would."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import docs, need
+
+ENVIRONMENT = docs.ROOT / ".venv-ansible" / "bin"
+# What systemd in a container needs, and no more.
+_OPTIONS = (
+    *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"),
+    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+)
+_RECAP = re.compile(r"^(?P<host>\S+) +: ok=\d+ +changed=(?P<changed>\d+) .*failed=(?P<failed>\d+)")
+
+
+def ansible(program: str = "ansible-playbook") -> Path:
+    """A program of Ansible: that of `make ansible`, else of the PATH; the test skips without."""
+    found = shutil.which(program, path=f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{program} is not installed: make ansible")
+    return Path(found)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One container. `name` is what the inventory and the network call it."""
+
+    name: str
+    container: str
+    address: str
+
+    def run(self, command: str, *, check: bool = True) -> str:
+        """The standard output of a shell command on the host, as root."""
+        done = subprocess.run(
+            ["docker", "exec", self.container, "bash", "-c", command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def kill(self) -> None:
+        """Take the host away."""
+        subprocess.run(["docker", "rm", "--force", "--volumes", self.container], check=True)
+
+    def commit(self, image: str) -> None:
+        """Keep the host's files as an image to start others from."""
+        subprocess.run(["docker", "commit", self.container, image], check=True, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Play:
+    """A run of a playbook: its exit code and all that it printed."""
+
+    exit_code: int
+    output: str
+    duration_s: float
+
+    def expect(self, exit_code: int = 0) -> "Play":
+        """This run, which must have ended so."""
+        assert self.exit_code == exit_code, self.output
+        return self
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed something, by host."""
+        found = [_RECAP.match(line) for line in self.output.splitlines()]
+        return {each["host"]: int(each["changed"]) for each in found if each}
+
+
+class Site:
+    """Hosts on a network of their own, and an inventory of them in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        need("docker")
+        ansible()
+        self.folder = folder
+        self.name = f"bootstrapd-{secrets.token_hex(4)}"
+        self.hosts: dict[str, Host] = {}
+        subprocess.run(["docker", "network", "create", self.name], check=True, capture_output=True)
+
+    def start(self, name: str, image: str, *options: str) -> Host:
+        """A host of this image, up and reachable under its name."""
+        container = f"{self.name}-{name}"
+        subprocess.run(
+            [
+                *("docker", "run", "--detach", "--name", container, "--hostname", name),
+                *("--network", self.name, "--network-alias", name, *_OPTIONS, *options, image),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        self.hosts[name] = host = Host(name, container, _address(container))
+        deadline_s = time.monotonic() + 60
+        while "running" not in (state := host.run("systemctl is-system-running", check=False)):
+            assert time.monotonic() < deadline_s, f"{name} is {state!r}"
+            if "degraded" in state:
+                break
+            time.sleep(0.2)
+        # Without it no credential reaches a unit.
+        host.run("mount --make-rshared /")
+        return host
+
+    def write(self, groups: Mapping[str, Sequence[str]], **variables: Any) -> None:
+        """The inventory: which hosts are in which group, and the variables of all."""
+        connection = {
+            "ansible_connection": "community.docker.docker",
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+        children = {
+            group: {"hosts": {host: {"ansible_host": self.hosts[host].container} for host in hosts}}
+            for group, hosts in groups.items()
+        }
+        everything = {"all": {"children": children, "vars": connection | variables}}
+        (self.folder / "hosts.yml").write_text(yaml.safe_dump(everything))
+
+    def play(self, playbook: str, *arguments: str, timeout_s: float = 600) -> Play:
+        """Run a playbook of the project on this inventory."""
+        begun_s = time.monotonic()
+        done = subprocess.run(
+            self.command(playbook, *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd=docs.ROOT,
+            env=self.environment(),
+            timeout=timeout_s,
+        )
+        return Play(done.returncode, done.stdout, time.monotonic() - begun_s)
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        """How `play` runs it."""
+        book = docs.ROOT / "playbooks" / f"{playbook}.yml"
+        return [str(ansible()), "-i", str(self.folder / "hosts.yml"), str(book), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of `play`: nothing of the machine's own Ansible."""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        return kept | {"HOME": str(home), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+
+    def secret(self, name: str) -> str:
+        """A secret that was generated, as `postgresql/godel_app`."""
+        return (self.folder / "secrets" / name).read_text().strip()
+
+    def secrets(self) -> list[str]:
+        """Every password and key that is kept on the controller."""
+        kept = self.folder / "secrets"
+        files = [path for path in kept.rglob("*") if path.is_file() and path.suffix != ".crt"]
+        return [line for path in files for line in path.read_text().split("\n") if len(line) > 20]
+
+    def close(self) -> None:
+        """Take away all that was made."""
+        for host in self.hosts.values():
+            with contextlib.suppress(subprocess.CalledProcessError):
+                host.kill()
+        subprocess.run(["docker", "network", "rm", self.name], check=False, capture_output=True)
+
+
+def _address(container: str) -> str:
+    told = subprocess.run(
+        ["docker", "inspect", container], check=True, capture_output=True, text=True
+    ).stdout
+    (network,) = json.loads(told)[0]["NetworkSettings"]["Networks"].values()
+    address: str = network["IPAddress"]
+    return address
