@@ -30,6 +30,11 @@ def check(stack: Stack) -> Iterator[Finding]:
         yield from _grace(each)
 
 
+def home(major: int) -> str:
+    """Where the image of this version wants its volume."""
+    return HOME if major >= _NEW_LAYOUT else OLD
+
+
 def directory(each: Service, major: int) -> str:
     """Where a server of this version keeps its data."""
     return each.value("PGDATA") or (f"{HOME}/{major}/docker" if major >= _NEW_LAYOUT else OLD)
@@ -69,7 +74,7 @@ def _postgres_data(each: Service) -> Iterator[Finding]:
     if wrong is None:
         yield _unnamed(each, None, one)
         return
-    place = HOME if one >= _NEW_LAYOUT else OLD
+    place = home(one)
     why = (
         f"from PostgreSQL 18 on the image keeps its data in {HOME}/18/docker, and refuses a "
         f"mount at {OLD}"
@@ -98,7 +103,7 @@ def _mounted(mount: Mount, target: str) -> tuple[str, ...]:
 
 def _unnamed(each: Service, mount: Mount | None, major: int) -> Finding:
     name = f"{each.name}_data"
-    place = HOME if major >= _NEW_LAYOUT else OLD
+    place = home(major)
     line = f"- {name}:{place}"
     listed = each.node.get("volumes")
     if mount is not None:

@@ -178,20 +178,26 @@ def check(server: Server, place: Place, found: list[Held]) -> Iterator[Finding]:
             )
 
 
+def _major(version: str) -> int:
+    """The major version of what PG_VERSION says: 15, or 9 of 9.6."""
+    digits = version.partition(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
 def _joined(target: str, path: str) -> str:
     return f"{target}/{path}" if path else target
 
 
 def _dump(each: Service, place: Place, one: Held) -> tuple[str, ...]:
     user = each.value("POSTGRES_USER") or "postgres"
-    name = f"postgres-{one.version}"
-    path = _joined("/old", one.path)
+    name = f"{each.name if place.is_folder else place.name}-{one.version}"
+    home = data.home(_major(one.version))
     return (
-        f"docker run --detach --name {name} --volume {place.name}:/old "
-        f"--env PGDATA={path} postgres:{one.version}",
-        f"until docker exec {name} pg_isready --quiet; do sleep 1; done",
+        f"docker run --detach --name {name} --volume {place.name}:{home} "
+        f"--env PGDATA={_joined(home, one.path)} postgres:{one.version}",
+        f"timeout 120 sh -c 'until docker exec {name} pg_isready --quiet; do sleep 1; done'",
         f"docker exec {name} pg_dumpall --username {user} >all.sql",
-        f"docker rm --force {name}",
+        f"docker rm --force --volumes {name}",
         f"# give {each.name} another volume, then:",
         f"docker compose up --wait {each.name}",
         f"docker compose exec --no-TTY {each.name} psql --username {user} --dbname postgres "

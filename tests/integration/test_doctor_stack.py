@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -261,7 +262,78 @@ def test_who_may_not_read_the_volume_lets_a_container_look(
     assert held.stdout == "[Held(path='a/b', version='15')]\n"
 
 
-def _python() -> str:
-    import sys
+SERVER = """\
+# bootstrapd: allow floating-tag, because the tests have no other image
+name: {project}
+services:
+  db:
+    image: postgres:{major}
+    environment: {{POSTGRES_USER: shop, POSTGRES_PASSWORD_FILE: /run/secrets/password}}
+    secrets: [password]
+    volumes: ["{mount}"]
+    shm_size: 128mb
+    stop_grace_period: 60s
+    healthcheck:
+      test: [CMD, pg_isready, -h, 127.0.0.1]
+      interval: 200ms
+      retries: 300
+secrets:
+  password: {{file: ./password}}
+volumes:
+  data:
+  data18:
+"""
+ROWS = "select count(*), sum(n) from item"
 
+
+def test_a_volume_of_15_is_found_before_18_starts_and_moved_by_the_commands_that_are_given(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("correct-horse\n")
+
+    def write(major: int, mount: str) -> None:
+        text = SERVER.format(project=engine.project, major=major, mount=mount)
+        (tmp_path / "compose.yaml").write_text(text)
+
+    def sh(script: str) -> str:
+        done = subprocess.run(
+            ["sh", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def query(sql: str) -> str:
+        return sh(f"docker compose exec -T db psql -U shop -AtXq -v ON_ERROR_STOP=1 -c '{sql}'")
+
+    write(15, "data:/var/lib/postgresql/data")
+    run("doctor", cwd=tmp_path).expect(0)
+    sh("docker compose up --wait --quiet-pull")
+    query("create table item (n int); insert into item select generate_series(1, 1000)")
+    assert query(ROWS) == "1000|500500\n"
+    run("doctor", cwd=tmp_path).expect(0)
+    sh("docker compose down")
+
+    write(18, "data:/var/lib/postgresql")
+    answer = run("doctor --json", cwd=tmp_path).expect(5).json()
+    (found,) = answer["error"]["findings"]
+    assert (found["rule"], found["place"], found["found"]) == (
+        "data-version",
+        f"volume {engine.project}_data",
+        "it holds data of PostgreSQL 15 at its root, and the image is postgres:18",
+    )
+
+    by_hand = found["commands"].index("# give db another volume, then:")
+    sh("\n".join(found["commands"][:by_hand]))
+    write(18, "data18:/var/lib/postgresql")
+    sh("\n".join(found["commands"][by_hand:]))
+    assert query(ROWS) == "1000|500500\n"
+    assert query("show server_version").startswith("18")
+    run("doctor", cwd=tmp_path).expect(0)
+    sh("docker compose down")
+    # What is left of the old volume still starts with its own version.
+    write(15, "data:/var/lib/postgresql/data")
+    run("doctor", cwd=tmp_path).expect(0)
+
+
+def _python() -> str:
     return sys.executable
