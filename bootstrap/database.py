@@ -61,8 +61,12 @@ class Database(Protocol):
     def ledger(self) -> "ledger.Ledger":
         """bootstrapd's own record of it."""
 
-    def look(self) -> Sight:
-        """The state now, in at most two queries."""
+    def look(self, before: Sight | None = None) -> Sight:
+        """The state now, in few queries.
+
+        With an earlier look, `before`: if another run has proven the schema since then, its digest
+        of the catalog may be taken for ours.
+        """
 
     def current(self) -> tuple[str, ...]:
         """The applied revisions alone, which is cheaper to ask than the whole state."""

@@ -136,7 +136,7 @@ def _work(place: Place, sight: database.Sight, code: str | None) -> Outcome:
     seen: list[database.Sight] = []
 
     def settled() -> bool:
-        seen[:] = [place.base.look()]
+        seen[:] = [place.base.look(sight)]
         return _done(seen[0], place.plan(seen[0]), code)
 
     with place.locked(settled) as is_held:

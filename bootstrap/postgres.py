@@ -38,7 +38,16 @@ _OWN = (
     "(select identity::text from bootstrapd.pin),"
     " (select json_build_array(code, catalog, findings) from bootstrapd.proof where app = $1)"
 )
-_PLACES = """
+_NOT_EMPTY = " or ".join(
+    f"exists (select from pg_catalog.{name} x join pg_catalog.pg_namespace n on n.oid = x.{schema}"
+    f" where {OWN_SCHEMAS})"
+    for name, schema in (
+        ("pg_class", "relnamespace"),
+        ("pg_proc", "pronamespace"),
+        ("pg_type", "typnamespace"),
+    )
+)
+_PLACES = f"""
 select (select c.oid::regclass::text from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where c.relname = $1
@@ -48,7 +57,8 @@ select (select c.oid::regclass::text from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'bootstrapd' and c.relname in ('pin', 'proof')
            and pg_catalog.has_schema_privilege(n.oid, 'usage')
-           and pg_catalog.has_table_privilege(c.oid, 'select')) = 2
+           and pg_catalog.has_table_privilege(c.oid, 'select')) = 2,
+       not ({_NOT_EMPTY}), {_SESSION}
 """
 
 # Everything that a schema consists of, by the rows of the system's catalogs and the transactions
@@ -100,21 +110,26 @@ _ROWS = "\nunion all\n".join(
         "select (tableoid, oid, xmin) from pg_catalog.pg_event_trigger",
     ]
 )
+_TABLES = f"relkind in ('r', 'p', 'f') and relname <> $2 and {_NO_MEMBER}"
 _CATALOG = f"""
 with n as materialized (
   select oid, nspname, nspowner from pg_catalog.pg_namespace n where {OWN_SCHEMAS}),
 c as materialized (
   select * from pg_catalog.pg_class c where c.relnamespace in (select oid from n)),
 row (parts) as ({_ROWS})
-select case when exists (select from c)
-              or exists (select from pg_catalog.pg_proc where pronamespace in (select oid from n))
-              or exists (select from pg_catalog.pg_type where typnamespace in (select oid from n))
+select case when {_NOT_EMPTY}
             then pg_catalog.count(*) || ' ' || pg_catalog.sum(
                    pg_catalog.hash_record_extended(parts, 0))
             else '{database.EMPTY}' end,
-       (select pg_catalog.count(*) from c
-         where relkind in ('r', 'p', 'f') and relname <> $2 and {_NO_MEMBER})
+       (select pg_catalog.count(*) from c where {_TABLES})
   from row
+"""
+# In place of all that: what a proof says of the catalog.
+_PROVEN = f"""
+select (select catalog from bootstrapd.proof where app = $1),
+       (select pg_catalog.count(*)
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where {OWN_SCHEMAS} and {_TABLES})
 """
 
 
@@ -141,33 +156,48 @@ class Postgres:
 
         return ledger_postgres.Ledger(self.connection, self._app.name, self.target.user)
 
-    def look(self) -> database.Sight:
+    def look(self, before: database.Sight | None = None) -> database.Sight:
         """The state now: one query where version table and ledger are known to be there."""
         if self._known is not None:
             try:
+                if before is not None:
+                    sight = self._look(*self._known, _PROVEN)
+                    if sight.proof is not None and sight.proof != before.proof:
+                        return sight
                 return self._look(*self._known)
             except libpq.Error as error:
                 # Class 42: somebody has dropped one of them, or taken away the right to read it.
                 if not (error.sqlstate or "").startswith("42"):
                     raise
                 self._known = None
-        version_table, ledger = self.connection.row(_PLACES, self._version, self._schema)
+        version_table, ledger, empty, release, pid, read_only = self.connection.row(
+            _PLACES, self._version, self._schema
+        )
+        if empty and not ledger:
+            pooled = pid != self.connection.backend_pid
+            return database.Sight(
+                None, 0, database.EMPTY, None, None, release, read_only=read_only, pooled=pooled
+            )
         if version_table and ledger:
             self._known = version_table, ledger
+            if before is not None:
+                return self.look(before)
         return self._look(version_table, ledger)
 
-    def _look(self, version_table: str | None, ledger: bool) -> database.Sight:
+    def _look(
+        self, version_table: str | None, ledger: bool, catalog: str = _CATALOG
+    ) -> database.Sight:
         revisions = f"({_VERSIONS} {version_table})" if version_table else "null"
-        release, pid, read_only, found, identity, proof, catalog, tables = self.connection.row(
+        release, pid, read_only, found, identity, proof, digest, tables = self.connection.row(
             f"select {_SESSION}, {revisions}, {_OWN if ledger else '$1::text, null'}, digest.*"
-            f" from ({_CATALOG}) as digest",
+            f" from ({catalog}) as digest",
             self._app.name if ledger else None,
             self._version,
         )
         return database.Sight(
             revisions=tuple(found or ()) if version_table else None,
             tables=tables,
-            catalog=catalog,
+            catalog=digest,
             identity=identity,
             proof=database.Proof(*proof) if proof else None,
             version=release,

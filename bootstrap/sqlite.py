@@ -51,7 +51,7 @@ class Sqlite:
 
         return ledger_sqlite.Ledger(self.ledger_path, self._app.name)
 
-    def look(self) -> database.Sight:
+    def look(self, before: database.Sight | None = None) -> database.Sight:  # noqa: ARG002
         """The state now; a file that is not there is an empty database.
 
         Raises IdentityError where the rows have moved elsewhere.
