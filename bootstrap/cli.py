@@ -465,8 +465,9 @@ def init(call: Call, path: Path) -> Document:
 @command()
 @click.argument("files", metavar="[FILES]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--project", metavar="NAME", help="look at the containers of this compose project")
+@click.option("--host", is_flag=True, help="look at this host: programs, CPUs, memory, disk, clock")
 @verb
-def doctor(call: Call, files: Sequence[Path], project: str | None) -> Document:
+def doctor(call: Call, files: Sequence[Path], project: str | None, host: bool) -> Document:
     """Look for faults in compose files, systemd units, containers and volumes. Exit 5 on errors.
 
     Several compose files are a base and its overlays. Without FILES they are those that compose
@@ -475,7 +476,7 @@ def doctor(call: Call, files: Sequence[Path], project: str | None) -> Document:
     """
     from bootstrap.doctor import examine, report, text
 
-    found = examine.examine(files, settings.environment(), project)
+    found = examine.examine(files, settings.environment(), project, host=host)
     if not call.as_json:
         click.echo(text.shown(found), nl=False)
     report.judge(found)

@@ -33,13 +33,27 @@ _CHECKS = (
 )
 
 
-def examine(paths: Sequence[Path], environ: Mapping[str, str], name: str | None = None) -> Report:
+def examine(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    name: str | None = None,
+    *,
+    host: bool = False,
+) -> Report:
     """Look at these files; without any at those of the current folder, and at what runs of them.
 
-    `name` is the project whose containers and volumes are looked at. Raises SettingsError for what
-    cannot be read.
+    `name` is the project whose containers and volumes are looked at; with `host` the host is, and
+    of files only those that are given. Raises SettingsError for what cannot be read.
     """
     report = Report()
+    if host:
+        from bootstrap.doctor import host as hosts
+
+        facts = hosts.facts()
+        report.looked.append(f"host ({facts})")
+        report.findings += hosts.check(facts)
+        if not paths and name is None:
+            return report
     chosen = paths or project.find(Path(), environ)
     if not chosen and name is None:
         names = ", ".join(project.NAMES)

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "warning"]
-Where = Literal["files", "stack", "host"]
+Where = Literal["files", "engine", "host"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; `severity` is the usual one. A finding may say `why` and `instead` more exactly."""
+    """One rule: what it is about, and where it is looked for.
+
+    A finding may say severity, `why` and `instead` more exactly.
+    """
 
     name: str
     severity: Severity
@@ -140,7 +143,7 @@ ALL = (
         "the port is published on all addresses, and the engine's rules go past the host's "
         "firewall",
         "bind it to 127.0.0.1",
-        ("files", "stack"),
+        ("files", "engine"),
     ),
     # Secrets and rights.
     Rule(
@@ -148,7 +151,7 @@ ALL = (
         "error",
         "`docker inspect` and every child process show it, and crash reports carry it away",
         "give it as a file",
-        ("files", "stack"),
+        ("files", "engine"),
     ),
     Rule(
         "password-in-command",
@@ -237,21 +240,55 @@ ALL = (
         "error",
         "this version of PostgreSQL does not read that data directory: the server does not start",
         "keep the old version, or move the data with pg_upgrade or a dump",
-        ("stack",),
+        ("engine",),
     ),
     Rule(
         "old-data",
         "error",
         "the server would not look there: it refuses to start, or makes a new, empty database",
         "move the data to where this version keeps it, before `up`",
-        ("stack",),
+        ("engine",),
     ),
     Rule(
         "not-running",
         "error",
         "it is not healthy",
         "see its log",
-        ("stack",),
+        ("engine",),
+    ),
+    # The host.
+    Rule("host-engine", "error", "containers cannot be run", "install it and start it", ("host",)),
+    Rule("host-compose", "error", "stacks cannot be brought up", "install it", ("host",)),
+    Rule(
+        "host-ansible", "warning", "the playbooks cannot be run from here", "install it", ("host",)
+    ),
+    Rule(
+        "host-cpus",
+        "warning",
+        "the database, the app and the engine wait for each other",
+        "use a larger host",
+        ("host",),
+    ),
+    Rule(
+        "host-memory",
+        "error",
+        "where memory ends, the kernel kills the database",
+        "use a larger host",
+        ("host",),
+    ),
+    Rule(
+        "host-disk",
+        "error",
+        "a full disk stops the database, and images need room beside it",
+        "free or add space",
+        ("host",),
+    ),
+    Rule(
+        "host-clock",
+        "warning",
+        "certificates, logs and backups go by it",
+        "switch on time synchronisation",
+        ("host",),
     ),
 )
 BY_NAME = {rule.name: rule for rule in ALL}

@@ -337,3 +337,27 @@ def test_a_volume_of_15_is_found_before_18_starts_and_moved_by_the_commands_that
 
 def _python() -> str:
     return sys.executable
+
+
+# -- the host -------------------------------------------------------------------------------------
+
+
+def test_this_host_is_asked(run: Run) -> None:
+    need("docker")
+    result = run("doctor --host --json", timeout=120)
+    answer = result.json()
+    answer = answer if answer["ok"] else answer["error"]
+    (looked,) = answer["looked_at"]
+    version = docker.from_env().info()["ServerVersion"]
+    assert looked.startswith(f"host (engine {version}, compose ")
+    # The machine that tests run on may be small, but what the tests need is there.
+    rules = {each["rule"] for each in answer["findings"]}
+    assert not rules & {"host-engine", "host-compose", "host-ansible"}
+
+
+def test_a_host_without_programs(run: Run, tmp_path: Path) -> None:
+    env = {"DOCKER_HOST": "tcp://127.0.0.1:1", "PATH": str(tmp_path)}
+    result = run("doctor --host --json", env=env).expect(5)
+    found = {each["rule"]: each["found"] for each in result.json()["error"]["findings"]}
+    assert found["host-engine"].startswith("no container engine answers: ")
+    assert found["host-compose"] == "no docker compose, wanted 2.24.4 or newer"

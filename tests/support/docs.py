@@ -176,12 +176,15 @@ def lint_table() -> str:
 
 
 def doctor_table() -> str:
-    """Every rule of doctor: where it holds, and why what it finds is a fault."""
+    """Every rule of doctor: where it is looked for, and why what it finds is a fault."""
     from bootstrap.doctor import rules as doctors
 
     return _table(
-        ("rule", "", "why"),
-        ((f"`{rule.name}`", rule.severity, rule.why) for rule in doctors.ALL),
+        ("rule", "", "looked for in", "why"),
+        (
+            (f"`{rule.name}`", rule.severity, ", ".join(rule.where), rule.why)
+            for rule in doctors.ALL
+        ),
     )
 
 
