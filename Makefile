@@ -20,7 +20,7 @@ PIN_FOR = pyproject.toml requirements/older-pythons.in
 
 .PHONY: help run test lint format bench older ansible requirements wheel clean-build clean-venv \
 	up down logs ps db-up migrate migrate-status migrate-create psql redis-cli \
-	secrets rotate-secrets backup restore clean
+	secrets certs rotate-secrets backup restore clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -77,8 +77,8 @@ COMPOSE ?= docker compose
 IN_STACK = cd compose && $(COMPOSE)
 export COMPOSE
 
-up: secrets ## the whole stack, until it is ready
-	$(IN_STACK) up --wait $(ARGS)
+up: secrets certs ## the whole stack, until it is ready
+	@compose/scripts/up $(ARGS)
 
 down: ## stop it; databases, backups and secrets stay
 	$(IN_STACK) --profile '*' down --remove-orphans
@@ -89,7 +89,7 @@ logs: ## its logs, and those to come: make logs ARGS=app
 ps: ## its containers
 	$(IN_STACK) ps --all
 
-db-up: secrets ## PostgreSQL and Redis alone
+db-up: secrets certs ## PostgreSQL and Redis alone
 	$(IN_STACK) up --wait postgres redis
 
 migrate: secrets ## apply what is pending: make migrate ARGS=0021
@@ -111,6 +111,10 @@ redis-cli: ## redis-cli as the app's user
 
 secrets: ## passwords that are not there yet, in compose/secrets
 	@compose/scripts/secrets
+
+certs: ## certificates for compose.tls.yml that are missing or about to expire
+	@if grep -qs '^COMPOSE_FILE=.*tls' compose/.env || [ "$${COMPOSE_FILE#*tls}" != "$$COMPOSE_FILE" ]; \
+		then compose/scripts/certs $(ARGS); fi
 
 rotate-secrets: ## new passwords, in the running servers and in their files
 	@compose/scripts/rotate-secrets $(ARGS)

@@ -2,6 +2,17 @@
 # Goes before the image's own entrypoint, which runs the scripts of initdb/ on a new volume.
 set -eu
 
+# Data that this image would not find, it would leave beside a new, empty database.
+while read -r found; do
+    [ "${found%/global/pg_control}" != "$PGDATA" ] || continue
+    other=${found%/global/pg_control}
+    printf 'postgres: %s holds data of PostgreSQL %s, and this image, %s, keeps its own in %s; %s\n' \
+        "$other" "$(cat "$other/PG_VERSION")" "$PG_MAJOR" "$PGDATA" \
+        'nothing was started. Use the image and the volume path that belong to that data' \
+        '(compose.postgres17.yml up to 17), and dump and restore to change the version' >&2
+    exit 1
+done < <(find /var/lib/postgresql -maxdepth 5 -path '*/global/pg_control' 2>/dev/null)
+
 # A first start that is killed half-way leaves a server without roles, which the image would take
 # for a complete one. As long as this file says so, nobody could have logged in yet: start over.
 # (Before 18 the volume has no place for it.)

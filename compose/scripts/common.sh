@@ -18,7 +18,6 @@ setting() { # NAME DEFAULT
 }
 
 secrets=$(setting SECRETS_DIR ./secrets)
-deployment=$(setting COMPOSE_PROJECT_NAME bootstrapd)
 
 # Those of these services that there are in the profiles that are on, and that run.
 running() { # SERVICES...

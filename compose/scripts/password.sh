@@ -5,7 +5,7 @@ password() { head -c 4096 /dev/urandom | LC_ALL=C tr -dc A-Za-z0-9 | cut -c 1-32
 
 content_of() { # SECRET PASSWORD
     case $1 in
-        redis_monitor.json) printf '{"redis://redis:6379": "%s"}' "$2" ;;
+        redis_monitor.json) printf '{"redis://monitor@redis:6379": "%s", "rediss://monitor@redis:6379": "%s"}' "$2" "$2" ;;
         *) printf '%s' "$2" ;;
     esac
 }

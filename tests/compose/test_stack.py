@@ -11,7 +11,7 @@ import pytest
 from tests.support import docs
 from tests.support.stack import Stack, run
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 Make = Callable[..., Stack]
 

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.support import docs, need, processes
 FOLDER = docs.COMPOSE.parent
 DAEMON = "bootstrapd:0.1.0"
 _PORTS = ("APP", "HEALTH", "POSTGRES", "REDIS")
-_DEADLINE_S = 150
+_DEADLINE_S = 300
 
 
 def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -91,7 +92,7 @@ class Stack:
         shutil.copytree(FOLDER, self.folder, ignore=_of_a_deployment)
         self.ports = {name: processes.free_port() for name in _PORTS}
         self.variables = {
-            "COMPOSE_PROJECT_NAME": self.name,
+            "DEPLOYMENT": self.name,
             "COMPOSE_ANSI": "never",
             "COMPOSE_PROGRESS": "plain",
             **{f"PORT_{name}": str(port) for name, port in self.ports.items()},
@@ -127,7 +128,9 @@ class Stack:
         clean = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("COMPOSE_", "POSTGRES_", "BOOTSTRAPD_", "APP_", "PORT_"))
+            if not name.startswith(
+                ("COMPOSE_", "DEPLOYMENT", "POSTGRES_", "BOOTSTRAPD_", "APP_", "PORT_")
+            )
         }
         done = subprocess.run(
             argv,
@@ -232,3 +235,49 @@ class Stack:
             capture_output=True,
             timeout=_DEADLINE_S,
         )
+
+
+def release(home: Path, files: Mapping[str, str], *lines: str) -> str:
+    """An image made from the daemon's, with these files and further lines of a Dockerfile."""
+    home.mkdir(parents=True)
+    for name, text in files.items():
+        path = home / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (home / "Dockerfile").write_text(f"FROM {DAEMON}\nCOPY files /\n" + "\n".join(lines) + "\n")
+    image = f"bootstrapd-test:{secrets.token_hex(4)}"
+    run("docker", "build", "--quiet", "--tag", image, str(home))
+    return image
+
+
+class Writer:
+    """A client that writes without pause, and keeps what it was answered."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.answers: list[tuple[str, int]] = []
+        self._stack = stack
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+
+    def __enter__(self) -> "Writer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def statuses(self) -> set[int]:
+        """The statuses that there were; 0 is nobody who listened."""
+        return {status for _, status in self.answers}
+
+    def lost(self) -> set[str]:
+        """What was accepted and is not in the database."""
+        accepted = {task for task, status in self.answers if status == 200}
+        return accepted - set(self._stack.sql("SELECT task FROM agents").splitlines())
+
+    def _write(self) -> None:
+        while not self._stop.wait(0.02):
+            task = f"task {secrets.token_hex(8)}"
+            self.answers.append((task, self._stack.ask("/api/agents", {"task": task}).status))

@@ -1,0 +1,190 @@
+"""The overlays, and the profile of the pooler."""
+
+import json
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support import need, processes
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
+
+Make = Callable[..., Stack]
+
+
+def healthy(stack: Stack) -> set[str]:
+    return {
+        each["Config"]["Labels"]["com.docker.compose.service"]
+        for each in stack.containers()
+        if each["State"].get("Health", {}).get("Status") == "healthy"
+    }
+
+
+def test_sqlite_is_one_container_and_a_volume(stack: Make) -> None:
+    ours = stack(COMPOSE_FILE="compose.sqlite.yml")
+    ours.compose("up", "--wait")
+    assert healthy(ours) == {"app"}
+    assert len(ours.containers()) == 1
+    assert ours.ask("/api/agents", {"task": "stays"}).status == 200
+    ours.compose("down")
+    ours.compose("up", "--wait")
+    ours.compose("up", "--wait")
+    assert [agent["task"] for agent in ours.ask("/api/agents").body] == ["stays"]
+
+
+def test_a_stack_for_tests_beside_the_one_that_is_worked_with(stack: Make) -> None:
+    ports = {
+        f"PORT_TEST_{name}": str(processes.free_port()) for name in ("POSTGRES", "REDIS", "APP")
+    }
+    ours = stack(
+        COMPOSE_FILE="compose.yml:compose.test.yml",
+        POSTGRES_DB="dash",
+        TEST_POSTGRES_DB="dash_test",
+        POSTGRES_USER="dash",
+        BOOTSTRAPD_APP="dash",
+        APP_COMMAND="serve",
+        APP_HEALTH_URL="http://127.0.0.1:7374/readyz",
+        **ports,
+    )
+    ours.up()
+    ours.name += "-test"
+    assert ours.container("postgres")["Mounts"] == [
+        mount for mount in ours.container("postgres")["Mounts"] if mount["Type"] == "bind"
+    ]
+    assert "ready: postgres:5432/dash_test is ready at 0005" in ours.logs("bootstrap")
+    ours.up()
+
+
+def test_older_postgresql_has_its_volume_where_it_looks_for_it(stack: Make) -> None:
+    ours = stack(COMPOSE_FILE="compose.yml:compose.postgres17.yml")
+    ours.up()
+    assert ours.sql("SHOW server_version_num").startswith("17")
+    assert ours.sql("SHOW data_directory") == "/var/lib/postgresql/data"
+    volumes = [
+        mount["Destination"]
+        for mount in ours.container("postgres")["Mounts"]
+        if mount["Type"] == "volume"
+    ]
+    assert volumes == ["/var/lib/postgresql/data"]
+    assert ours.ask("/api/agents", {"task": "stays"}).status == 200
+    ours.compose("down", "--remove-orphans")
+
+    # The same volume, and 18 in its place: it would not see it, and begin with an empty database.
+    ours.variables["COMPOSE_FILE"] = "compose.yml"
+    failed = ours.compose("up", "--wait", "postgres", expect=1)
+    assert (
+        "is unhealthy" in failed.stderr
+        or "exited" in failed.stderr
+        or "restarting" in failed.stderr
+    )
+    assert (
+        "postgres: /var/lib/postgresql holds data of PostgreSQL 17, and this image, 18, keeps its "
+        "own in /var/lib/postgresql/18/docker; nothing was started."
+    ) in ours.logs("postgres")
+    ours.compose("down", "--remove-orphans")
+    ours.variables["COMPOSE_FILE"] = "compose.yml:compose.postgres17.yml"
+    ours.up()
+    assert [agent["task"] for agent in ours.ask("/api/agents").body] == ["stays"]
+
+
+def test_postgresql_15(stack: Make) -> None:
+    ours = stack(
+        COMPOSE_FILE="compose.yml:compose.postgres17.yml",
+        POSTGRES_BEFORE_18_IMAGE="postgres:15",
+    )
+    ours.up()
+    assert ours.sql("SHOW server_version_num").startswith("15")
+    assert ours.ask("/health").status == 200
+
+
+# -- TLS, and the pooler ---------------------------------------------------------------------------
+
+
+def certificate(port: int, authority: Path, name: str) -> str:
+    """The serial number of the certificate by which PostgreSQL speaks TLS here, verified."""
+    argv = [
+        *("openssl", "s_client", "-starttls", "postgres", "-connect", f"127.0.0.1:{port}"),
+        *("-CAfile", str(authority), "-verify_hostname", name, "-verify_return_error"),
+    ]
+    shown = subprocess.run(argv, input="", capture_output=True, text=True)
+    assert "Verify return code: 0 (ok)" in shown.stdout, shown.stdout + shown.stderr
+    read = subprocess.run(
+        ["openssl", "x509", "-noout", "-serial"], input=shown.stdout, capture_output=True, text=True
+    )
+    return read.stdout.strip()
+
+
+def redis_certificate(port: int, authority: Path) -> int:
+    context = ssl.create_default_context(cafile=authority)
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="redis") as secure,
+    ):
+        return int(str((secure.getpeercert() or {})["serialNumber"]), 16)
+
+
+def test_with_tls_and_a_pooler_everybody_verifies_and_a_renewal_reloads(stack: Make) -> None:
+    need("openssl")
+    ours = stack(
+        COMPOSE_FILE="compose.yml:compose.tls.yml",
+        COMPOSE_PROFILES="pooler,health,backup",
+        APP_POSTGRES_HOST="pgbouncer",
+        PORT_POOLER=str(processes.free_port()),
+    )
+    ours.script("certs")
+    ours.up()
+    ours.up()
+    assert healthy(ours) == {"postgres", "redis", "pgbouncer", "app", "health", "backup"}
+    assert ours.ask("/health").body == {"status": "pass", "database": "pgbouncer:5432/godel"}
+    sessions = (
+        "SELECT DISTINCT ssl, version FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+        "WHERE client_addr IS NOT NULL"
+    )
+    assert ours.sql(sessions) == "t|TLSv1.3"
+    tls = ours.folder / "tls"
+    assert oct(tls.stat().st_mode)[-3:] == "700"
+    where: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": ours.ports["POSTGRES"],
+        "dbname": "godel",
+        "user": "godel",
+        "password": (ours.secrets / "postgres_password").read_text(),
+    }
+    with psycopg.connect(
+        **where, sslmode="verify-full", sslrootcert=str(tls / "ca.crt")
+    ) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("godel",)
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry .*no encryption"):
+        psycopg.connect(**where, sslmode="disable")
+
+    authority = tls / "ca.crt"
+    started = {each["Id"]: each["State"]["StartedAt"] for each in ours.containers()}
+    before = (
+        certificate(ours.ports["POSTGRES"], authority, "postgres"),
+        certificate(int(ours.variables["PORT_POOLER"]), authority, "pgbouncer"),
+        redis_certificate(ours.ports["REDIS"], authority),
+    )
+    assert ours.script("certs").stdout == ""
+    renewed = ours.script("certs", "--renew").stdout
+    for server in ("postgres", "redis", "pgbouncer"):
+        assert f"{server} has loaded its new certificate" in renewed
+    after = (
+        certificate(ours.ports["POSTGRES"], authority, "postgres"),
+        certificate(int(ours.variables["PORT_POOLER"]), authority, "pgbouncer"),
+        redis_certificate(ours.ports["REDIS"], authority),
+    )
+    assert all(new != old for new, old in zip(after, before, strict=True))
+    assert {each["Id"]: each["State"]["StartedAt"] for each in ours.containers()} == started
+    assert ours.ask("/health").status == 200
+    inspected = json.dumps(ours.containers())
+    assert "PRIVATE KEY" not in inspected
+    for container in ours.containers():
+        sources = [mount.get("Source", "") for mount in container["Mounts"]]
+        assert str(tls) not in sources, "the authority's key would be in a container"
