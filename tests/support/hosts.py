@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,29 @@ class Host:
         subprocess.run(["docker", "commit", self.container, image], check=True, capture_output=True)
 
 
+def changes(output: str) -> dict[str, int]:
+    """How many tasks of a play changed something, by host."""
+    found = [_RECAP.match(line) for line in output.splitlines()]
+    return {each["host"]: int(each["changed"]) for each in found if each}
+
+
+def wheelhouse(folder: Path, python: str) -> Path:
+    """A folder with wheels of all that bootstrapd needs under this version of Python."""
+    made = folder / f"wheels-{python}"
+    if not made.exists():
+        platforms = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"),
+                *("--requirement", docs.ROOT / "requirements" / "base.txt", "--dest", made),
+                *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python),
+                *(word for name in platforms for word in ("--platform", name)),
+            ],
+            check=True,
+        )
+    return made
+
+
 @dataclass(frozen=True)
 class Play:
     """A run of a playbook: its exit code and all that it printed."""
@@ -79,8 +103,7 @@ class Play:
     @property
     def changed(self) -> dict[str, int]:
         """How many tasks changed something, by host."""
-        found = [_RECAP.match(line) for line in self.output.splitlines()]
-        return {each["host"]: int(each["changed"]) for each in found if each}
+        return changes(self.output)
 
 
 class Site:
@@ -122,14 +145,17 @@ class Site:
             "ansible_connection": "community.docker.docker",
             "ansible_python_interpreter": "/usr/bin/python3",
         }
-        children = {
-            group: {"hosts": {host: {"ansible_host": self.hosts[host].container} for host in hosts}}
-            for group, hosts in groups.items()
-        }
-        everything = {"all": {"children": children, "vars": connection | variables}}
+        connection |= variables
+        over_ssh = connection["ansible_connection"] == "ssh"
+        children: dict[str, Any] = {group: {"hosts": {}} for group in groups}
+        for group, names in groups.items():
+            for host in (self.hosts[name] for name in names):
+                reached = host.address if over_ssh else host.container
+                children[group]["hosts"][host.name] = {"ansible_host": reached}
+        everything = {"all": {"children": children, "vars": connection}}
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(everything))
 
-    def play(self, playbook: str, *arguments: str, timeout_s: float = 600) -> Play:
+    def play(self, playbook: str, *arguments: str, timeout_s: float = 1500) -> Play:
         """Run a playbook of the project on this inventory."""
         begun_s = time.monotonic()
         done = subprocess.run(
@@ -166,6 +192,19 @@ class Site:
         files = [path for path in kept.rglob("*") if path.is_file() and path.suffix != ".crt"]
         return [line for path in files for line in path.read_text().split("\n") if len(line) > 20]
 
+    @property
+    def authority(self) -> str:
+        """The certificate by which clients verify servers."""
+        return str(self.folder / "secrets" / "ca" / "ca.crt")
+
+    @property
+    def me(self) -> str:
+        """This machine, as the hosts see it."""
+        told = _inspect(self.name, "network")
+        (range_,) = told["IPAM"]["Config"]
+        gateway: str = range_["Gateway"]
+        return f"{gateway}/32"
+
     def close(self) -> None:
         """Take away all that was made."""
         for host in self.hosts.values():
@@ -175,9 +214,14 @@ class Site:
 
 
 def _address(container: str) -> str:
-    told = subprocess.run(
-        ["docker", "inspect", container], check=True, capture_output=True, text=True
-    ).stdout
-    (network,) = json.loads(told)[0]["NetworkSettings"]["Networks"].values()
+    (network,) = _inspect(container, "container")["NetworkSettings"]["Networks"].values()
     address: str = network["IPAddress"]
     return address
+
+
+def _inspect(name: str, kind: str) -> dict[str, Any]:
+    told = subprocess.run(
+        ["docker", kind, "inspect", name], check=True, capture_output=True, text=True
+    ).stdout
+    (found,) = json.loads(told)
+    return dict(found)

@@ -62,3 +62,13 @@ def test_each_playbook_is_in_the_page_of_playbooks() -> None:
     assert books <= set(page)
     for book in books:
         assert f"ansible-playbook playbooks/{book}.yml" in page[book]
+
+
+def test_the_inventories_name_variables_that_there_are() -> None:
+    known = {name for role in roles.names() for name in roles.options(role)}
+    own = {"deployment", "deployment_networks"}
+    files = list((docs.ROOT / "inventory").glob("*/group_vars/*/*.yml*"))
+    assert {path.parts[-4] for path in files} >= {"local", "example"}
+    for path in files:
+        variables = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert set(variables) <= known | own, path
