@@ -7,6 +7,8 @@ what `COPY ... TO` gives back: so the two sides can be compared byte by byte.
 
 import datetime as dt
 import decimal
+import fractions
+import math
 import re
 import struct
 import uuid
@@ -287,7 +289,8 @@ def float_text(value: float, turn: int = 15) -> str:
     """
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"
-    sign, digits, exponent = decimal.Decimal(repr(value)).normalize().as_tuple()
+    shortest = repr(value) if abs(value) < _HALVES else _inside(value)
+    sign, digits, exponent = decimal.Decimal(shortest).normalize().as_tuple()
     assert isinstance(exponent, int)
     minus = "-" if sign or repr(value).startswith("-") else ""
     if value == 0:
@@ -298,6 +301,23 @@ def float_text(value: float, turn: int = 15) -> str:
         return minus + format(decimal.Decimal((0, digits, exponent)), "f")
     fraction = f".{text[1:]}" if len(text) > 1 else ""
     return f"{minus}{text[0]}{fraction}e{point - 1:+03d}"
+
+
+def _inside(value: float) -> str:
+    """The shortest digits that lie nearer to this number than to any other.
+
+    Python also takes those that lie just in the middle; they are few, and all of large numbers.
+    """
+    exact = fractions.Fraction(value)
+    for digits in range(17):
+        text = f"{value:.{digits}e}"
+        away = fractions.Fraction(text) - exact
+        beside = math.nextafter(value, math.inf if away > 0 else -math.inf)
+        if math.isinf(beside):
+            return repr(value)
+        if 2 * abs(away) < abs(fractions.Fraction(beside) - exact):
+            return text
+    return repr(value)
 
 
 class Numeric:
@@ -345,6 +365,7 @@ class Numeric:
         return format(rounded, "f")
 
 
+_HALVES = 2.0**53
 _HALF_UP = decimal.ROUND_HALF_UP
 
 

@@ -7,17 +7,19 @@ keep their digits, without an exponent.
 import decimal
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-_KEY = itemgetter(0)
+_VALUE = itemgetter(0)
 _ENCODER: Any = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     None, None, json.encoder.encode_basestring, None, ": ", ", ", False, False, False
 )
-# The places of the keys of an object in order, by the keys as they came; () where they are so.
-_orders: dict[tuple[str, ...], tuple[int, ...]] = {}
+# The keys of an object in order and what gets their values, by the keys as they came; () where
+# that is in order.
+_Order = tuple[()] | tuple[tuple[str, ...], Callable[[dict[str, Any]], tuple[Any, ...]]]
+_orders: dict[tuple[str, ...], _Order] = {}
 _ORDERS = 10_000
 
 
@@ -41,7 +43,7 @@ def many(texts: Sequence[str]) -> list[str] | None:
         return None
     if [end for _, end in found] != list(map(len, texts)):
         return None
-    printed = [_encode(value) for value, _ in found]
+    printed = list(map("".join, map(_ENCODER, map(_VALUE, found), repeat(0))))
     return None if "\\u0000" in "\0".join(printed) else printed
 
 
@@ -102,20 +104,20 @@ def _element(value: Any) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = tuple(map(_KEY, pairs))
+def _object(found: dict[str, Any]) -> dict[str, Any]:
+    keys = tuple(found)
     order = _orders.get(keys)
     if order is None:
         order = _learn(keys)
-    return dict(map(pairs.__getitem__, order)) if order else dict(pairs)
+    return dict(zip(order[0], order[1](found), strict=True)) if order else found
 
 
-def _learn(keys: tuple[str, ...]) -> tuple[int, ...]:
+def _learn(keys: tuple[str, ...]) -> _Order:
     if len(_orders) >= _ORDERS:
         _orders.clear()
-    raw = [key.encode("utf-8", "surrogatepass") for key in keys]
-    order = tuple(sorted(range(len(keys)), key=lambda place: (len(raw[place]), raw[place])))
-    _orders[keys] = () if order == tuple(range(len(keys))) else order
+    raw = {key: key.encode("utf-8", "surrogatepass") for key in keys}
+    ordered = tuple(sorted(keys, key=lambda key: (len(raw[key]), raw[key])))
+    _orders[keys] = () if ordered == keys else (ordered, itemgetter(*ordered))
     return _orders[keys]
 
 
@@ -167,9 +169,9 @@ def _print(value: Any, out: list[str]) -> None:
 
 # What reads one value where a text begins; the stubs do not know it.
 _FAST: Any = vars(
-    json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+    json.JSONDecoder(object_hook=_object, parse_float=_float, parse_constant=_constant)
 )["scan_once"]
 _PLAIN: Any = vars(json.JSONDecoder(parse_constant=_constant))["scan_once"]
 _SLOW = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_constant
+    object_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_constant
 )

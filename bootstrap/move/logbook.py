@@ -14,6 +14,10 @@ class Logbook:
         self._connection = connection
         self._app = app
 
+    def is_there(self) -> bool:
+        """Whether bootstrapd's record is in this database."""
+        return bool(self._connection.row("select to_regclass('bootstrapd.move') is not null")[0])
+
     def moved(self) -> tuple[str, Mapping[str, Any]] | None:
         """The file that was moved into this database and the report on that, if one was."""
         rows = self._last("moved")

@@ -10,13 +10,10 @@ from typing import Any
 
 from bootstrap.move import checks, scan, wanted
 from bootstrap.move.findings import Findings
-from bootstrap.move.forms import BadValueError
+from bootstrap.move.forms import NULL, BadValueError
 from bootstrap.move.mapping import Plan
-from bootstrap.move.problems import Class, Problem
+from bootstrap.move.problems import Action, Class, Problem
 from bootstrap.move.source import Source, quoted
-
-# Values of these types that are different in SQLite are so in PostgreSQL.
-_DISTINCT = ("bool", "int2", "int4", "int8", "float8", "text", "varchar", "enum", "bytea")
 
 
 @dataclass
@@ -77,12 +74,7 @@ class Relations:
     def odd_keys(self, plan: Plan, odd: Collection[str]) -> None:
         """Duplicates among keys whose values came in more than one form."""
         for key in plan.target.keys:
-            columns = {column.name: column for column in plan.target.columns}
-            if any(
-                name in odd and columns[name].base not in _DISTINCT
-                for name in key.columns
-                if name in columns
-            ):
+            if not set(odd).isdisjoint(key.columns):
                 self._duplicates(plan, key, normal=True)
 
     def _amount(self) -> int:
@@ -126,7 +118,7 @@ class Relations:
                 if name is not None
             ]
         keys = [plan.source.sql(name) for name in plan.source.keys]
-        some = " and ".join(f"{quoted(name)} is not null" for name in names if name is not None)
+        some = " and ".join(f"{value} is not null" for value in values)
         where = "" if key.nulls_equal else f" where {some}"
         order = f" order by {', '.join(keys)}" if keys else ""
         shown = ", ".join(quoted(name) for name in names if name is not None)
@@ -147,11 +139,12 @@ class Relations:
         function = f"normal_{plan.name}_{column}".encode("ascii", "replace").decode()
         function = "".join(letter if letter.isalnum() else "_" for letter in function)
 
+        def decide(error: BadValueError, _: Any) -> Action:
+            return scan.chosen(self._findings.policy, error)
+
         def normal(value: Any) -> Any:
-            try:
-                return None if value is None else pair.form.one(value)
-            except BadValueError:
-                return value
+            text = scan.printed(pair, value, decide)
+            return None if text == NULL else text
 
         self._source.connection.create_function(function, 1, normal, deterministic=True)
         return f"{function}({quoted(name)})"

@@ -15,6 +15,8 @@ from bootstrap.move.problems import SHOWN_CHARACTERS, Action, Class, Problem
 
 HUGE_BASES = ("text", "varchar", "bytea", "json", "jsonb")
 _WRITTEN = {b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
+# So many values are looked at one by one where one of them is odd.
+_SOME = 16
 # A fix may uncover another problem of the same value.
 _FIXES = 5
 
@@ -75,6 +77,29 @@ def chunks(
             yield reader.chunk(len(rows), kept)
 
 
+def printed(pair: Pair, value: Any, decide: Callable[[BadValueError, Any], Action]) -> str | None:
+    """One value as COPY takes it, fixed as `decide` says; None where its row cannot go."""
+    for _ in range(_FIXES):
+        try:
+            if value is None:
+                if pair.column.not_null:
+                    raise BadValueError("not_null", f"{pair.column.type} not null")
+                return forms.NULL
+            return pair.form.one(value)
+        except BadValueError as error:
+            action = decide(error, value)
+            if action in ("stop", "skip"):
+                return None
+            value = None if action == "null" else error.fixes[action]
+    return None
+
+
+def chosen(policy: Mapping[Class, Action], error: BadValueError) -> Action:
+    """What is done about a value. What cannot be done about it stops the move as well."""
+    action = policy[error.kind]
+    return action if action in ("stop", "skip", "null") or action in error.fixes else "stop"
+
+
 class _Reader:
     def __init__(self, plan: Plan, findings: Findings, amends: Amends, seen: Seen) -> None:
         self._plan = plan
@@ -88,11 +113,11 @@ class _Reader:
         if self._blank:
             columns = self._blanked(columns, rows)
         bad: set[int] = set()
-        printed = [
+        texts = [
             self._column(pair, values, rows, bad)
             for pair, values in zip(self._plan.pairs, columns, strict=True)
         ]
-        lines = list(map("\t".join, zip(*printed, strict=True))) if printed else [""] * len(rows)
+        lines = list(map("\t".join, zip(*texts, strict=True))) if texts else [""] * len(rows)
         if bad:
             lines = [line for place, line in enumerate(lines) if place not in bad]
         data = "".join((*("\n".join(lines), "\n"),)).encode() if lines else b""
@@ -117,49 +142,57 @@ class _Reader:
     def _column(
         self, pair: Pair, values: Sequence[Any], rows: Sequence[source.Row], bad: set[int]
     ) -> Sequence[str]:
+        """A column as text. Few values alone are slow to look at, so they are looked for."""
+        found = self._together(pair, values)
+        if found is not None:
+            return found
+        texts: list[str] = []
+        for first in range(0, len(values), _SOME):
+            some = values[first : first + _SOME]
+            found = self._together(pair, some)
+            if found is None:
+                found = self._one_by_one(pair, some, rows, first, bad)
+            texts += found
+        return texts
+
+    def _together(self, pair: Pair, values: Sequence[Any]) -> Sequence[str] | None:
         kinds = set(map(type, values))
         if type(None) not in kinds:
-            found = pair.form.many(values, kinds)
-            if found is not None:
-                return found
-        elif not pair.column.not_null:
-            kinds.discard(type(None))
-            if not kinds:
-                return [forms.NULL] * len(values)
-            found = pair.form.many([value for value in values if value is not None], kinds)
-            if found is not None:
-                following = iter(found)
-                return [forms.NULL if value is None else next(following) for value in values]
+            return pair.form.many(values, kinds)
+        if pair.column.not_null:
+            return None
+        kinds.discard(type(None))
+        if not kinds:
+            return [forms.NULL] * len(values)
+        found = pair.form.many([value for value in values if value is not None], kinds)
+        if found is None:
+            return None
+        following = iter(found)
+        return [forms.NULL if value is None else next(following) for value in values]
+
+    def _one_by_one(
+        self,
+        pair: Pair,
+        values: Sequence[Any],
+        rows: Sequence[source.Row],
+        first: int,
+        bad: set[int],
+    ) -> Sequence[str]:
         self._seen.odd.add(pair.column.name)
-        printed = []
-        for place, value in enumerate(values):
+        texts = []
+        for place, value in enumerate(values, first):
             text = self._value(pair, value, rows[place])
             if text is None:
                 bad.add(place)
-            printed.append(text or "")
-        return printed
+            texts.append(text or "")
+        return texts
 
     def _value(self, pair: Pair, value: Any, row: source.Row) -> str | None:
         """One value; None where its row cannot go."""
-        for _ in range(_FIXES):
-            try:
-                if value is None:
-                    if pair.column.not_null:
-                        raise BadValueError("not_null", f"{pair.column.type} not null")
-                    return forms.NULL
-                return pair.form.one(value)
-            except BadValueError as error:
-                action = self._report(pair, error, value, row)
-                if action in ("stop", "skip"):
-                    return None
-                value = None if action == "null" else error.fixes[action]
-        return None
+        return printed(pair, value, lambda error, found: self._report(pair, error, found, row))
 
     def _report(self, pair: Pair, error: BadValueError, value: Any, row: source.Row) -> Action:
-        action = self._findings.policy[error.kind]
-        # What cannot be done about this value stops the move as well.
-        if action not in ("stop", "skip", "null") and action not in error.fixes:
-            action = "stop"
+        action = chosen(self._findings.policy, error)
         if action == "skip":
             self._seen.skipped.add(row[: self._width])
         self._findings.add(

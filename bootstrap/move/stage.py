@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import replace
 
-from bootstrap import drift, fence, libpq, postgres
+from bootstrap import drift, fence, postgres
 from bootstrap.errors import DriftError
 from bootstrap.move import cutover, prepare, reports, source, transfer
 from bootstrap.move.findings import Findings
@@ -31,6 +31,8 @@ def move(place: Place, request: Request) -> Moved:
         if request.dry_run:
             return _scan(run)
         prepare.check_identity(place, request)
+        if _is_new(run):
+            _scan_first(run)
         with place.recording():
             moved = _moved_before(run, watching) or _move(run, watching)
             moved = replace(moved, cut_over=cutover.cut_over(place, request, moved, watching))
@@ -52,18 +54,26 @@ def _scan(run: Run) -> Moved:
     return moved
 
 
-def _move(run: Run, watching: fence.Guard) -> Moved:
-    place, request = run.place, run.request
-    assert isinstance(place.base, postgres.Postgres)
-    logbook = Logbook(place.base.connection, place.here.app.name)
-    revisions = prepare.source_revisions(place, request)
+def _scan_first(run: Run) -> None:
+    """Look at all rows before any is sent, where looking on the way would be too late.
+
+    Nothing is to be written before all is known to fit, a schema neither; and a row that is left
+    out takes others along, which is to be known before they are sent.
+    """
+    place = run.place
     pending = place.plan(place.base.look(), or_ahead=False).pending
-    # Nothing is to be written before all is known to fit, a schema neither; and a row that is left
-    # out takes others along, which is to be known before they are sent.
-    told = run.findings
-    if pending or any(action != "stop" for action in request.policy.values()):
+    changing = any(action != "stop" for action in run.request.policy.values())
+    if pending or changing or not _logbook(run).is_there():
+        revisions = prepare.source_revisions(place, run.request)
         _judge(run, _result(run, transfer.look(run), revisions))
         run.amended.scanned = True
+
+
+def _move(run: Run, watching: fence.Guard) -> Moved:
+    place, request, told = run.place, run.request, run.findings
+    logbook = _logbook(run)
+    revisions = prepare.source_revisions(place, request)
+    if run.amended.scanned:
         run.findings = told.silent()
     with run.stage("prepare", f"bringing {place.identity} up"):
         prepare.target(place, logbook, str(request.path))
@@ -90,14 +100,13 @@ def _moved_before(run: Run, watching: fence.Guard) -> Moved | None:
     A file that is not fenced may have been written to since: its rows are looked at again. With
     --resume so are those of the target.
     """
-    place, request = run.place, run.request
-    assert isinstance(place.base, postgres.Postgres)
-    found = Logbook(place.base.connection, place.here.app.name).moved()
-    if found is None or found[0] != str(request.path):
+    request = run.request
+    found = _logbook(run).moved()
+    if found is None or _is_new(run):
         return None
     moved = reports.loaded(found[1])
     if watching.fenced() is None or request.resume:
-        _compare_again(run, moved, place.base.connection)
+        _compare_again(run, moved)
     run.record.event(
         "moved_before",
         f"{moved.source} was moved to {moved.target} before: {moved.rows} rows of "
@@ -106,7 +115,7 @@ def _moved_before(run: Run, watching: fence.Guard) -> Moved | None:
     return replace(moved, repeated=True)
 
 
-def _compare_again(run: Run, moved: Moved, connection: libpq.Connection) -> None:
+def _compare_again(run: Run, moved: Moved) -> None:
     tables = transfer.look(run)
     now = {table.plan.name: table.digest.text for table in tables}
     changed = [table.name for table in moved.tables if now.get(table.name) != table.digest]
@@ -120,6 +129,9 @@ def _compare_again(run: Run, moved: Moved, connection: libpq.Connection) -> None
         )
     if not run.request.resume:
         return
+    base = run.place.base
+    assert isinstance(base, postgres.Postgres)
+    connection = base.connection
     with (
         source.opened(run.request.path) as origin,
         run.plans(origin, connection) as plans,
@@ -133,6 +145,18 @@ def _compare_again(run: Run, moved: Moved, connection: libpq.Connection) -> None
                     raise transfer.unequal(run, found)
         finally:
             load.rollback()
+
+
+def _logbook(run: Run) -> Logbook:
+    base = run.place.base
+    assert isinstance(base, postgres.Postgres)
+    return Logbook(base.connection, run.place.here.app.name)
+
+
+def _is_new(run: Run) -> bool:
+    """Whether this file was not moved to this database before."""
+    found = _logbook(run).moved()
+    return found is None or found[0] != str(run.request.path)
 
 
 def _judge(run: Run, moved: Moved) -> None:

@@ -1,0 +1,260 @@
+"""What is sent for a value is what PostgreSQL prints of it, so that the bytes can be compared."""
+
+import datetime as dt
+import decimal
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from bootstrap.move import forms, jsontext, scan, wanted
+from tests.support.postgres import Server
+
+Printed = Callable[[str, str], str]
+_QUICK = settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(scope="module")
+def printed(server18: Server) -> Iterator[Printed]:
+    """`printed(type, text)`: the text that the server makes of a value."""
+    url = server18.url("postgres")
+    with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
+
+        def ask(type_: str, text: str) -> str:
+            row = connection.execute(f"select (%s::{type_})::text", [text]).fetchone()
+            assert row is not None
+            return str(row[0])
+
+        yield ask
+
+
+def form(type_: str, rule: str | None = None) -> forms.Form:
+    base, _, rest = type_.partition("(")
+    modifier = tuple(map(int, re.findall(r"\d+", rest)))
+    column = wanted.Column("x", type_, base, modifier, True, False, False)
+    return forms.of(column, rule, lambda *_: {})
+
+
+def text(form: forms.Form, value: Any) -> str:
+    """What is sent, after COPY's escapes are taken off; alone and among others it is the same."""
+    one = form.one(value)
+    many = form.many([value] * 3, {type(value)})
+    assert many is None or list(many) == [one] * 3
+    return scan.unescaped(one.encode()).decode()
+
+
+# -- numbers --------------------------------------------------------------------------------------
+
+
+@_QUICK
+@given(st.floats(allow_nan=False))
+@example(1e15)
+@example(999999999999999.9)
+@example(0.0001)
+@example(0.00009999)
+@example(5e-324)
+@example(1.7976931348623157e308)
+@example(2.0**60)
+@example(2.495286621171571e16)
+@example(-0.0)
+def test_doubles(printed: Printed, value: float) -> None:
+    assert text(form("float8"), value) == printed("float8", repr(value))
+
+
+@_QUICK
+@given(st.floats(allow_nan=False, width=32))
+@example(1e6)
+@example(999999.0)
+def test_reals(printed: Printed, value: float) -> None:
+    # What SQLite keeps of a real is the double with the fewest digits that is this real.
+    short = float(printed("float4", repr(value)))
+    assert text(form("float4"), short) == printed("float4", repr(value))
+
+
+@_QUICK
+@given(st.integers(-(10**9), 10**9), st.sampled_from(["numeric(12,3)", "numeric"]))
+def test_numerics(printed: Printed, thousandths: int, type_: str) -> None:
+    value = thousandths / 1000
+    assert text(form(type_), value) == printed(type_, repr(value).removesuffix(".0"))
+
+
+@given(st.floats(-1e6, 1e6))
+def test_a_digit_more_than_the_column_has_is_an_error(value: float) -> None:
+    exact = decimal.Decimal(repr(value))
+    fits = exact == exact.quantize(decimal.Decimal("0.01"))
+    if fits:
+        assert decimal.Decimal(form("numeric(9,2)").one(value)) == exact
+    else:
+        assert form("numeric(9,2)").many([value], {float}) is None
+        with pytest.raises(forms.BadValueError) as caught:
+            form("numeric(9,2)").one(value)
+        assert caught.value.kind == "precision"
+
+
+# -- JSON -----------------------------------------------------------------------------------------
+
+_NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,8})?([eE][+-]?[0-9]{1,2})?", fullmatch=True
+)
+_STRINGS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+class _Raw(str):
+    """A number by its digits."""
+
+    __slots__ = ()
+
+
+def _documents() -> st.SearchStrategy[Any]:
+    leaves = st.one_of(
+        st.none(),
+        st.booleans(),
+        _NUMBERS.map(_Raw),
+        _STRINGS,
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(_STRINGS, inner, max_size=5)
+        ),
+        max_leaves=12,
+    )
+
+
+def _written(value: Any, ascii_: bool) -> str:
+    if isinstance(value, _Raw):
+        return str(value)
+    if isinstance(value, dict):
+        pairs = (
+            f"{json.dumps(key, ensure_ascii=ascii_)} :{_written(each, ascii_)}"
+            for key, each in value.items()
+        )
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[ " + ",".join(_written(each, ascii_) for each in value) + "]"
+    return json.dumps(value, ensure_ascii=ascii_)
+
+
+@_QUICK
+@given(_documents(), st.booleans())
+@example({"b": 1, "a": [], "aa": {}, "": None, "é": 1, "zz": 2}, False)
+@example(_Raw("1.50"), True)
+@example(_Raw("-0.0"), True)
+@example(_Raw("1E400"), True)
+def test_jsonb(printed: Printed, document: Any, ascii_: bool) -> None:
+    written = _written(document, ascii_)
+    assert text(form("jsonb"), written) == printed("jsonb", written)
+
+
+def test_of_the_same_key_the_last_one_counts(printed: Printed) -> None:
+    written = '{"b": 1, "a": 2, "b": 3}'
+    assert text(form("jsonb"), written) == printed("jsonb", written) == '{"a": 2, "b": 3}'
+
+
+def test_json_keeps_its_text() -> None:
+    assert text(form("json"), '{"b":1,\n "a":2.50}') == '{"b":1,\n "a":2.50}'
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("{", "json"),
+        ("{'a': 1}", "json"),
+        ('{"a": NaN}', "json"),
+        ('["\\ud800"]', "json"),
+        ('{"a": 1} x', "json"),
+        ("", "json"),
+        ('"\\u0000"', "nul"),
+        ("[1, 2" + "]" * 2, "json"),
+    ],
+)
+def test_what_jsonb_does_not_take(server18: Server, written: str, kind: str) -> None:
+    with psycopg.connect(server18.url("postgres")) as connection, pytest.raises(psycopg.DataError):
+        connection.execute("select %s::jsonb", [written])
+    good = '{"a": 1}'
+    assert jsontext.many([good, written, good]) is None or kind == "json"
+    with pytest.raises(forms.BadValueError) as caught:
+        form("jsonb").one(written)
+    assert caught.value.kind == kind
+    assert form("jsonb").many([good, written, good], {str}) is None
+
+
+def test_two_halves_do_not_pass_for_two_documents() -> None:
+    assert form("jsonb").many(['["a', 'b"]'], {str}) is None
+    assert form("jsonb").many(["[1", "2]"], {str}) is None
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+_MOMENTS = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))  # noqa: DTZ001
+
+
+@_QUICK
+@given(_MOMENTS, st.sampled_from([" ", "T"]), st.sampled_from(["timestamp", "timestamptz"]))
+@example(dt.datetime(2024, 2, 29), " ", "timestamptz")  # noqa: DTZ001
+def test_moments(printed: Printed, moment: dt.datetime, between: str, type_: str) -> None:
+    for written in (moment.isoformat(between), moment.isoformat(between, "microseconds")):
+        assert text(form(type_), written) == printed(type_, written)
+
+
+@_QUICK
+@given(_MOMENTS, st.integers(-15 * 60, 15 * 60))
+def test_moments_with_a_zone(printed: Printed, moment: dt.datetime, minutes: int) -> None:
+    zone = dt.timezone(dt.timedelta(minutes=minutes))
+    written = moment.replace(tzinfo=zone).isoformat()
+    assert text(form("timestamptz"), written) == printed("timestamptz", written)
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "expected"),
+    [
+        ("epoch_s", 1717171717, "2024-05-31 16:08:37+00"),
+        ("epoch_s", 1717171717.5, "2024-05-31 16:08:37.5+00"),
+        ("epoch_ms", 1717171717123, "2024-05-31 16:08:37.123+00"),
+        ("epoch_us", 1717171717123456, "2024-05-31 16:08:37.123456+00"),
+        ("epoch_s", -1, "1969-12-31 23:59:59+00"),
+    ],
+)
+def test_numbers_are_times_by_a_rule_alone(rule: str, value: float, expected: str) -> None:
+    assert text(form("timestamptz", rule), value) == expected
+    with pytest.raises(forms.BadValueError, match="--time"):
+        form("timestamptz").one(value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-02-30",
+        "2024-13-01 00:00:00",
+        "24-01-01",
+        "now",
+        "infinity",
+        "2024-01-01 25:00:00",
+        "1717171717",
+        "2024-01-01 00:00:00.0000001",
+        "",
+    ],
+)
+def test_what_is_no_moment(written: str) -> None:
+    with pytest.raises(forms.BadValueError) as caught:
+        form("timestamp").one(written)
+    assert caught.value.kind == "time"
+
+
+# -- text -----------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_text_comes_as_it_is(value: str) -> None:
+    assert text(form("text"), value) == value
