@@ -10,6 +10,7 @@ from bootstrap.doctor import (
     habits,
     health,
     images,
+    kubernetes,
     nodes,
     order,
     passwords,
@@ -19,6 +20,8 @@ from bootstrap.doctor import (
 )
 from bootstrap.doctor.consent import Scope
 from bootstrap.doctor.finding import Finding
+from bootstrap.doctor.nodes import UnreadableError
+from bootstrap.doctor.project import Project
 from bootstrap.doctor.report import Report
 from bootstrap.doctor.stack import Stack
 from bootstrap.errors import SettingsError
@@ -92,33 +95,52 @@ def _files(
     paths: Sequence[Path], environ: Mapping[str, str], report: Report, name: str | None = None
 ) -> _Seen:
     problems: list[str] = []
-    ours = [path for path in paths if path.suffix == ".service"]
-    composed = [path for path in paths if path not in ours]
-    found, held = units.check(ours, problems)
-    report.looked += map(project.shown, ours)
+    listed = [path for path in paths if path.suffix == ".service"]
+    found, held = units.check(listed, problems)
+    report.looked += map(project.shown, listed)
     seen = _Seen(found, held, {}, None)
-    here = None
+    composed = [
+        path for path in paths if path not in listed and not _manifest(path, seen, report, problems)
+    ]
     if composed:
         try:
-            here = project.load(composed, environ, name)
+            _compose(project.load(composed, environ, name), seen, report)
         except SettingsError as error:
             problems += [line.strip() for line in error.message.splitlines()[1:]]
     if problems:
         raise nodes.settings_error(problems)
-    if here is not None:
-        seen.stack = stack.of(here)
-        seen.found += [each for check in _CHECKS for each in check(seen.stack)]
-        for file in here.files:
-            document = here.documents[file]
-            seen.held += consent.scopes(file, here.texts[file], document)
-            declared = document.get("services")
-            seen.starts[file] = {
-                key: node.line
-                for key, node in (declared.entries if declared else {}).items()
-                if node.file == file
-            }
-        report.looked += here.files
     return seen
+
+
+def _manifest(path: Path, seen: _Seen, report: Report, problems: list[str]) -> bool:
+    """Look at a file that is for Kubernetes; False for any other."""
+    file = project.shown(path)
+    try:
+        text = project.read(path)
+        if not kubernetes.is_manifest(text):
+            return False
+        seen.found += kubernetes.check(nodes.documents(text, file))
+    except UnreadableError as error:
+        problems.append(str(error))
+        return True
+    seen.held += consent.scopes(file, text, None)
+    report.looked.append(file)
+    return True
+
+
+def _compose(here: Project, seen: _Seen, report: Report) -> None:
+    seen.stack = stack.of(here)
+    seen.found += [each for check in _CHECKS for each in check(seen.stack)]
+    for file in here.files:
+        document = here.documents[file]
+        seen.held += consent.scopes(file, here.texts[file], document)
+        declared = document.get("services")
+        seen.starts[file] = {
+            key: node.line
+            for key, node in (declared.entries if declared else {}).items()
+            if node.file == file
+        }
+    report.looked += here.files
 
 
 def _judge(seen: _Seen, report: Report) -> None:

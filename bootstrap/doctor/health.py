@@ -98,7 +98,7 @@ def _host(arguments: Sequence[str]) -> str | None:
 def _ping(each: Service, health: Health) -> Iterator[Finding]:
     text = health.words
     asked = _PING.search(text)
-    if asked is None or "PONG" in text or re.search(r"\s-e\s", asked[0]):
+    if asked is None or "pong" in text.lower() or re.search(r"\s-e\s", asked[0]):
         return
     shell = _PING.sub(r"\1 | grep -q PONG", text, count=1)
     public = _without_password(text)

@@ -10,7 +10,7 @@ from bootstrap.doctor.service import Image, Port, Service
 from bootstrap.doctor.stack import Stack
 
 _ALL = ("", "0.0.0.0", "::")  # noqa: S104
-_MAJOR_ONLY = re.compile(r"v?\d+(?:-[a-z].*)?")
+_MAJOR_ONLY = re.compile(r"(?:v|pg)?\d{1,3}(?:-[a-z].*)?")
 _MOVING = re.compile(
     r"(?:latest|stable|edge|main|master|nightly|dev|lts|alpine|slim|bookworm|trixie)(?:-[a-z]+)*"
 )
@@ -31,7 +31,7 @@ def check(stack: Stack) -> Iterator[Finding]:
     for each in stack.services.values():
         node = each.node.get("image")
         if each.image is not None and node is not None and each.node.get("build") is None:
-            trouble = _floats(each.image)
+            trouble = floats(each.image)
             if trouble is not None:
                 severity, why = trouble
                 yield finding.at(
@@ -46,6 +46,12 @@ def check(stack: Stack) -> Iterator[Finding]:
         for port in each.ports:
             if is_open(port.ip):
                 yield _open(each, port)
+        mode = each.node.get("network_mode")
+        if mode is not None and mode.text == "host" and each.kind != "other":
+            why = "every port that it listens on is open on all addresses of the host"
+            edit = finding.remove(mode)
+            found = "network_mode: host"
+            yield finding.at("published-port", mode, each.name, found, edit, why=why)
 
 
 def is_open(ip: str) -> bool:
@@ -53,7 +59,7 @@ def is_open(ip: str) -> bool:
     return ip in _ALL
 
 
-def _floats(image: Image) -> tuple[rules.Severity, str] | None:
+def floats(image: Image) -> tuple[rules.Severity, str] | None:
     """How bad a tag is, and why; None where it stays what it is."""
     if image.digest:
         return None

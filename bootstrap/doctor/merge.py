@@ -32,6 +32,10 @@ def service(node: Node) -> Node:
     if "build" in found and found["build"].text is not None:
         context = replace(found["build"], whole=False)
         found["build"] = replace(found["build"], value={"context": context})
+    args = found["build"].get("args") if "build" in found else None
+    if args is not None and args.items:
+        build = {**found["build"].entries, "args": _pairs(args)}
+        found["build"] = replace(found["build"], value=build)
     return replace(node, value=found)
 
 

@@ -175,9 +175,6 @@ def _waits(
 
 
 def _conditions(stack: Stack, each: Service) -> Iterator[Finding]:
-    if each.daemon is not None:
-        # It waits by itself, whatever compose starts first.
-        return
     for name, condition in each.conditions.items():
         other = stack.services.get(name)
         if other is None or condition != "service_started":
@@ -191,12 +188,15 @@ def _conditions(stack: Stack, each: Service) -> Iterator[Finding]:
         else:
             continue
         node = each.node.get("depends_on", name) or each.node
+        # bootstrapd waits by itself, but not for ever.
+        why = "its deadline runs while the other is still being made" if each.daemon else ""
         yield finding.at(
             "dependency-condition",
             node,
             each.name,
             f"depends_on: {name}",
             depend(each, name, wanted),
+            why=why,
         )
 
 

@@ -16,10 +16,14 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _SWITCH = re.compile(r"^(?:ALLOW|ENABLE|DISABLE|REQUIRE|NO|SKIP|USE)_", re.IGNORECASE)
+_PAIR = re.compile(r"(?:^|[\s?&;])(?:password|passwd|pwd)=([^\s&;]+)", re.IGNORECASE)
+_ASSIGNED = re.compile(r"\b\w*PASSWORD=([^\s$'\"][^\s'\"]*)")
+_SAYS = re.compile(r"^trust$")
+_TRUST = re.compile(r"(?:--auth(?:-host)?[= ]|-A ?)trust")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@]*:([^\s/]*)@", re.IGNORECASE)
 _OPTION = re.compile(
     r"(?P<option>--requirepass|--masterauth|--pass(?:word)?|--db-password|(?<=-cli )-a)(?:[= ]+)"
-    r"(?P<value>\S+)"
+    r"(?P<value>\S+|$)"
 )
 
 
@@ -39,18 +43,19 @@ def secret(name: str, value: str, *, hidden: bool = False) -> Secret | None:
         plain = value.lower() in ("", "true", "false", "yes", "no", "required", "0", "1")
         if (hidden or not plain) and not value.startswith("/"):
             return Secret(name, f"{name}: ***")
-    match = _URL.search(value)
-    if match and (match[1] or hidden):
-        begin, end = match.span(1)
-        return Secret(name, f"{name}: {value[:begin]}***{value[end:]}")
+    for pattern in (_URL, _PAIR):
+        match = pattern.search(value)
+        if match and (match[1] or hidden):
+            begin, end = match.span(1)
+            return Secret(name, f"{name}: {value[:begin]}***{value[end:]}")
     return None
 
 
 def in_command(text: str) -> str | None:
     """A command with its password hidden; None where it holds none."""
-    for pattern, group in ((_OPTION, "value"), (_URL, 1)):
+    for pattern, group in ((_OPTION, "value"), (_URL, 1), (_ASSIGNED, 1)):
         match = pattern.search(text)
-        if match and match[group]:
+        if match and (match[group] or pattern is _OPTION):
             begin, end = match.span(group)
             return f"{text[:begin]}***{text[end:]}"
     return None
@@ -71,16 +76,34 @@ def check(stack: Stack) -> Iterator[Finding]:
                     *as_file(stack, each, node, name),
                 )
         yield from _commands(each)
-        method = each.environment.get("POSTGRES_HOST_AUTH_METHOD")
-        if method is not None and method.text == "trust":
+        yield from _build(each)
+        yield from _trust(each)
+
+
+def _trust(each: Service) -> Iterator[Finding]:
+    for name, says in (("POSTGRES_HOST_AUTH_METHOD", _SAYS), ("POSTGRES_INITDB_ARGS", _TRUST)):
+        node = each.environment.get(name)
+        text = node.text or "" if node is not None else ""
+        match = says.search(text)
+        if node is not None and match:
+            safe = text.replace(match[0], f"{match[0].removesuffix('trust')}scram-sha-256")
+            edit = finding.put(node, f"- {name}={safe}" if node.dash else f"{name}: {safe}")
+            yield finding.at("trust", node, each.name, f"{name}: {text}", edit)
+
+
+def _build(each: Service) -> Iterator[Finding]:
+    args = each.node.get("build", "args")
+    for name, node in (args.entries if args is not None else {}).items():
+        found = secret(name, node.text or "")
+        if found is not None:
             yield finding.at(
-                "trust", method, each.name, "POSTGRES_HOST_AUTH_METHOD: trust", _scram(method)
+                "password-in-environment",
+                node,
+                each.name,
+                f"build.args: {found.shown}",
+                why="the history of the image shows it to everybody who has the image",
+                instead="give it as a build secret: RUN --mount=type=secret",
             )
-
-
-def _scram(node: Node) -> Edit:
-    equals = "- POSTGRES_HOST_AUTH_METHOD=" if node.dash else "POSTGRES_HOST_AUTH_METHOD: "
-    return finding.put(node, f"{equals}scram-sha-256")
 
 
 def _commands(each: Service) -> Iterator[Finding]:

@@ -30,9 +30,15 @@ _ONE_SHOTS = re.compile(
     r"\b(?:alembic\b.*\bupgrade|manage\.py (?:migrate|collectstatic|loaddata)|flask db upgrade"
     r"|flyway\b.*\bmigrate|liquibase\b.*\bupdate|prisma (?:migrate|db push)|(?:rails|rake) db:"
     r"|knex migrate|sequelize.* db:migrate|typeorm.* migration:run|dbmate (?:up|migrate)"
-    r"|goose .*up|sqitch deploy|mc (?:alias|mb)|drizzle-kit (?:push|migrate))"
+    r"|goose .*up|sqitch deploy|mc (?:alias|mb)|drizzle-kit (?:push|migrate)"
+    r"|(?:npm|pnpm|yarn)(?: run)? (?:db:)?(?:migrate|seed)|artisan (?:migrate|db:seed)"
+    r"|dotnet ef database update|mix ecto\.migrate|pg_restore\b|psql\b.* -f"
+    r"|\bmigrate\b.* up\b|^migrate$)"
 )
-_ONE_SHOT_NAME = re.compile(r"(?:^|[-_])(?:init|migrate|migrations?|migrator|seed|setup)(?:$|[-_])")
+_ONE_SHOT_NAME = re.compile(
+    r"(?:^|[-_])(?:init|migrate|migrations?|migrator|seed|setup|bootstrap|fixtures|provision"
+    r"|prepare|create-?\w+)(?:$|[-_])"
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ class Image:
         match = re.search(r"pg(\d+)", self.tag)
         if match is None and self.base in ("postgres", "postgis"):
             match = re.match(r"(\d+)", self.tag)
-        if match is None and self.base == "postgres" and _NEWEST.fullmatch(self.tag):
+        newest = self.base == "postgres" and not self.digest and _NEWEST.fullmatch(self.tag)
+        if match is None and newest:
             return _NEWEST_MAJOR
         return int(match[1]) if match else None
 
