@@ -74,6 +74,9 @@ def _postgres_data(each: Service) -> Iterator[Finding]:
     if wrong is None:
         yield _unnamed(each, None, one)
         return
+    if wrong.type == "tmpfs":
+        # What is in memory is meant to be lost.
+        return
     place = home(one)
     why = (
         f"from PostgreSQL 18 on the image keeps its data in {HOME}/18/docker, and refuses a "

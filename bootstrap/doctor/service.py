@@ -270,7 +270,11 @@ def simple_commands(argv: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for place, word in enumerate(argv[:-1]):
         shell = PurePosixPath(argv[place - 1]).name in _SHELLS if place else False
         if shell and re.fullmatch(r"-\w*c", word):
-            yield from script(argv[place + 1])
+            found = list(script(argv[place + 1]))
+            if found and "$@" in found[-1]:
+                # What is behind the script, without the name that it gets, is handed on.
+                found[-1] = (*found[-1], *argv[place + 3 :])
+            yield from found
             return
     if argv:
         yield tuple(argv)

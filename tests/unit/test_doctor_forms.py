@@ -352,3 +352,16 @@ def test_redis_by_its_configuration_file(tmp_path: Path) -> None:
     # A file that cannot be seen from here may say anything.
     (tmp_path / "redis.conf").unlink()
     assert rules(tmp_path, service, "redis-durability") == []
+
+
+def test_redis_by_a_script_that_hands_its_options_on(tmp_path: Path) -> None:
+    service = {
+        "image": "redis:8.0.2",
+        "entrypoint": ["sh", "-ec", 'install.sh; exec start.sh "$$@"', "sh"],
+        "command": ["--appendonly yes", "--maxmemory 1gb"],
+        "volumes": ["data:/data"],
+    }
+    for rule in ("redis-durability", "redis-memory", "data-volume"):
+        assert rules(tmp_path, service, rule) == []
+    service["command"] = ["--save 60 1"]
+    assert rules(tmp_path, service, "redis-durability") == ["no appendonly"]
