@@ -9,6 +9,7 @@ from bootstrap import (
     drift,
     edits,
     expected,
+    fence,
     history,
     libpq,
     migrate,
@@ -55,9 +56,16 @@ def source_revisions(place: Place, request: Request) -> tuple[str, ...]:
 
 
 def check_identity(place: Place, request: Request) -> None:
-    """The target is the one that is known, or the source is and the target takes its place."""
+    """The target is the one that is known, or the source is and the target takes its place.
+
+    A source that is fenced can only be looked at again, for the database that it was moved to.
+    """
+    with contextlib.closing(files.connect(request.path, "ro")) as file:
+        mark = fence.read(file)
+        if mark is not None and mark.identity != place.base.identity():
+            fence.refuse(file, request.path)
     known = pin.known(place.here).get("identity")
-    identity = files.Sqlite(request.source, place.here.app).identity()
+    identity = fence.identity(request.path)
     if known is None or identity is None or known != identity:
         pin.check(place.here, place.base.look(), place.record)
 

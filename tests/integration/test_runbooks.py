@@ -3,8 +3,11 @@
 The scripts are those of the pages, run where a reader would run them.
 """
 
+import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -58,6 +61,15 @@ class Runbook:
         """Run the proof, which succeeds; what it says on stdout."""
         scripts = docs.scripts(self._parts["Verify"])
         return "".join(self._run(script).expect(0).stdout for script in scripts)
+
+    def follow(self, part: str, **words: str) -> list[cli.Result]:
+        """Run all scripts of this part, which succeed."""
+        found = []
+        for script in docs.scripts(self._parts[part]):
+            for word, value in words.items():
+                script = script.replace(word, value)
+            found.append(self._run(script).expect(0))
+        return found
 
     def _run(self, script: str) -> cli.Result:
         result = self._shell.run(script, env=self.env, cwd=self._cwd)
@@ -403,6 +415,41 @@ def test_timeout(
 
     front.forward()
     book.verify()
+
+
+def test_move(shell: Shell, run: Run, command: cli.Command, database18: str) -> None:
+    path = command.cwd / "godel.db"
+    deployment = {"BOOTSTRAPD_STATE_DIR": str(command.cwd / "state")}
+    on_sqlite = {**deployment, "DATABASE_URL": f"sqlite:///{path}"}
+    run("run", env=on_sqlite).expect(0)
+    run("seed --demo --rows 20", env=on_sqlite).expect(0)
+    book = Runbook(shell, "move", command.cwd, {**deployment, "DATABASE_URL": database18})
+    words = {"FILE": str(path), "COMMAND": "true"}
+    with closing(sqlite3.connect(path)) as app:
+        app.execute("pragma journal_mode = wal")
+        before = list(app.iterdump())
+        book.follow("Before", **words)
+        assert (command.cwd / "rejects.ndjson").read_text() == ""
+        assert look.tables(database18) == set()
+        # The app was not stopped.
+        with pytest.raises(AssertionError, match="another process has"):
+            book.follow("On the day", **words)
+    moved, started = book.follow("On the day", **words)
+    assert f"{path} is fenced" in moved.stderr
+    assert "nothing was pending" in started.stderr
+    report = json.loads((command.cwd / "move.json").read_text())
+    assert report["rows"] > 100
+    assert look.query(database18, "select count(*) from conversation_nodes") == [(20,)]
+    run("run", env=on_sqlite).expect(7)
+    assert "state     current" in "".join(each.stdout for each in book.follow("Afterwards"))
+
+    look.query(database18, "insert into agents (id) values ('later')")
+    with pytest.raises(AssertionError, match="would stay behind"):
+        book.follow("The way back", **words)
+    look.query(database18, "delete from agents where id = 'later'")
+    book.follow("The way back", **words)
+    with closing(sqlite3.connect(path)) as app:
+        assert list(app.iterdump()) == before
 
 
 def _set_password(server: Server, role: str, password: str) -> None:

@@ -28,7 +28,9 @@ def _text(path: Path) -> str:
 
 
 def test_each_error_has_a_runbook_and_each_runbook_an_error() -> None:
-    assert {path.stem for path in docs.RUNBOOKS.iterdir()} == {error.slug for error in errors.ALL}
+    pages = {path.stem for path in docs.RUNBOOKS.iterdir()}
+    # One is for a day that somebody chooses.
+    assert pages == {*(error.slug for error in errors.ALL), "move"}
 
 
 @pytest.mark.parametrize("error", errors.ALL, ids=lambda error: error.slug)
