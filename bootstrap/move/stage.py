@@ -23,6 +23,9 @@ def move(place: Place, request: Request) -> Moved:
     Raises DriftError, with the report among its facts, where a value or the file itself stands in
     the way; nothing is left of the move then.
     """
+    # What cannot even be read says so here.
+    with source.opened(request.path):
+        pass
     with (
         cutover.guard(request) as watching,
         contextlib.closing(Findings(request.policy, request.rejects)) as findings,
