@@ -1,12 +1,11 @@
 """Where the data is kept, and what a server needs to keep it whole."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
-from bootstrap.doctor import finding, nodes, project, service
+from bootstrap.doctor import finding, parts
 from bootstrap.doctor.finding import Finding
-from bootstrap.doctor.service import Mount, Service
+from bootstrap.doctor.parts import Mount
+from bootstrap.doctor.service import Service
 from bootstrap.doctor.stack import Stack
 from bootstrap.options import SPECS
 
@@ -25,8 +24,6 @@ def check(stack: Stack) -> Iterator[Finding]:
             yield from _postgres_data(each)
         if each.kind == "postgres":
             yield from _shared_memory(each)
-        if each.kind == "redis":
-            yield from _redis(stack, each)
         yield from _grace(each)
 
 
@@ -66,13 +63,13 @@ def _postgres_data(each: Service) -> Iterator[Finding]:
         elif mount is None:
             wrong = wrong or next((m for m in each.mounts if covers(HOME, m.target)), None)
         elif mount.type == "volume" and not mount.source:
-            yield _unnamed(each, mount, one)
+            yield unnamed(each, mount, home(one))
             return
         else:
             return
     one = majors[0]
     if wrong is None:
-        yield _unnamed(each, None, one)
+        yield unnamed(each, None, home(one))
         return
     if wrong.type == "tmpfs":
         # What is in memory is meant to be lost.
@@ -104,9 +101,9 @@ def _mounted(mount: Mount, target: str) -> tuple[str, ...]:
     return (f"- {mount.source}:{target}{options}",)
 
 
-def _unnamed(each: Service, mount: Mount | None, major: int) -> Finding:
+def unnamed(each: Service, mount: Mount | None, place: str) -> Finding:
+    """The data of a service is in a volume without a name, or in none."""
     name = f"{each.name}_data"
-    place = home(major)
     line = f"- {name}:{place}"
     listed = each.node.get("volumes")
     if mount is not None:
@@ -135,7 +132,7 @@ def _shared_memory(each: Service) -> Iterator[Finding]:
 
 def _grace(each: Service) -> Iterator[Finding]:
     node = each.node.get("stop_grace_period")
-    given_s = service.seconds(node.text if node else None, _GRACE_S)
+    given_s = parts.seconds(node.text if node else None, _GRACE_S)
     if each.kind == "postgres":
         wanted_s, why = (
             _POSTGRES_GRACE_S,
@@ -146,7 +143,7 @@ def _grace(each: Service) -> Iterator[Finding]:
         )
     elif each.daemon is not None and not (each.daemon.verb is None and each.daemon.command):
         spec = SPECS["BOOTSTRAPD_GRACE_S"]
-        grace_s = service.seconds(each.value("BOOTSTRAPD_GRACE_S"), float(str(spec.default)))
+        grace_s = parts.seconds(each.value("BOOTSTRAPD_GRACE_S"), float(str(spec.default)))
         wanted_s, why = (
             grace_s + 3,
             (
@@ -162,110 +159,3 @@ def _grace(each: Service) -> Iterator[Finding]:
         yield finding.at(
             "stop-grace", node or each.node, each.name, f"{shown} ({given_s:g} s)", edit, why=why
         )
-
-
-def _redis(stack: Stack, each: Service) -> Iterator[Finding]:
-    options = _options(stack, each)
-    if options is None:
-        return
-    if "appendonly" not in options:
-        yield _option(each, "redis-durability", "no appendonly", "--appendonly", "yes")
-    if "maxmemory" not in options:
-        yield _option(
-            each,
-            "redis-memory",
-            "no maxmemory",
-            "--maxmemory",
-            "256mb",
-            "--maxmemory-policy",
-            "noeviction",
-        )
-    if options.get("appendonly") == "yes":
-        mount = holding(each, options.get("dir", "/data"))
-        if mount is None or (mount.type == "volume" and not mount.source):
-            name = f"{each.name}_data"
-            line = f"- {name}:/data"
-            listed = each.node.get("volumes")
-            edit = (
-                finding.put(mount.node, line)
-                if mount
-                else finding.add(listed, line)
-                if listed is not None and listed.items
-                else finding.put_in(each.node, "volumes", "volumes:", f"  {line}")
-            )
-            yield finding.at(
-                "data-volume",
-                mount.node if mount else each.node,
-                each.name,
-                "/data has no name" if mount else "nothing is mounted at /data",
-                edit,
-                instead=f"name a volume for it, and declare it: volumes: {name}:",
-            )
-
-
-def _option(each: Service, rule: str, found: str, *more: str) -> Finding:
-    command = [*service.words(each.node.get("command"))] or ["redis-server"]
-    node = each.node.get("command")
-    # Neither a script nor a password can be written out again.
-    shell = {"-c", "-ec", "--requirepass", "--masterauth"} & set(command)
-    lines = [f"  - {_scalar(word)}" for word in (*command, *more)]
-    edit = None if shell else finding.put_in(each.node, "command", "command:", *lines)
-    return finding.at(
-        rule,
-        node or each.node,
-        each.name,
-        found,
-        edit,
-        instead="" if edit else f"redis-server ... {' '.join(more)}",
-    )
-
-
-def _scalar(word: str) -> str:
-    return json.dumps(word.replace("$", "$$"), ensure_ascii=False)
-
-
-def _options(stack: Stack, each: Service) -> dict[str, str] | None:
-    """The options of a Redis by name; None where a file that cannot be read here has them."""
-    found: dict[str, str] = {}
-    words = each.flat
-    for place, word in enumerate(words):
-        if word.endswith(".conf"):
-            text = _config(stack, each, word)
-            if text is None:
-                return None
-            for line in text.splitlines():
-                name, _, value = line.strip().partition(" ")
-                if name and not name.startswith("#"):
-                    found[name.lower()] = value.strip().strip('"')
-        elif word.startswith("--"):
-            # redis-server takes "--appendonly yes" as one word too.
-            name, _, value = word.removeprefix("--").partition(" ")
-            after = words[place + 1] if place + 1 < len(words) else ""
-            found[name.lower()] = (value or after).strip()
-    return found
-
-
-def _config(stack: Stack, each: Service, target: str) -> str | None:
-    mount = holding(each, target)
-    path: Path | None = None
-    if mount is not None and mount.type == "bind":
-        path = stack.project.path(mount.node, mount.source)
-        path /= target[len(mount.target) :].lstrip("/")
-    listed = each.node.get("configs")
-    for entry in listed.items if listed is not None else ():
-        name = entry.text or entry.said("source") or ""
-        top = stack.project.top.get("configs")
-        declared = top.get(name) if top is not None else None
-        if declared is None or (entry.said("target") or f"/{name}") != target:
-            continue
-        content = declared.said("content")
-        if content is not None:
-            return content
-        file = declared.said("file")
-        path = stack.project.path(declared, file) if file else None
-    if path is None or not path.is_file():
-        return None
-    try:
-        return project.read(path)
-    except nodes.UnreadableError:
-        return None

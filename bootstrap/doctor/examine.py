@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bootstrap.doctor import (
+    caches,
     consent,
     data,
     habits,
     health,
     images,
     kubernetes,
+    loading,
     nodes,
     order,
     passwords,
@@ -30,6 +32,7 @@ _CHECKS = (
     health.check,
     order.check,
     data.check,
+    caches.check,
     images.check,
     passwords.check,
     habits.check,
@@ -57,9 +60,9 @@ def examine(
         report.findings += hosts.check(facts)
         if not paths and name is None:
             return report
-    chosen = paths or project.find(Path(), environ)
+    chosen = paths or loading.find(Path(), environ)
     if not chosen and name is None:
-        names = ", ".join(project.NAMES)
+        names = ", ".join(loading.NAMES)
         raise SettingsError(f"doctor: no compose file is here (looked for {names}); name one")
     seen = _files(chosen, environ, report, name)
     here = seen.stack.project.name if seen.stack else None
@@ -104,7 +107,7 @@ def _files(
     ]
     if composed:
         try:
-            _compose(project.load(composed, environ, name), seen, report)
+            _compose(loading.load(composed, environ, name), seen, report)
         except SettingsError as error:
             problems += [line.strip() for line in error.message.splitlines()[1:]]
     if problems:

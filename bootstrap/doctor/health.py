@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from bootstrap.doctor import finding, service
+from bootstrap.doctor import finding, shell
 from bootstrap.doctor.finding import Finding
-from bootstrap.doctor.service import Health, Service
+from bootstrap.doctor.parts import Health
+from bootstrap.doctor.service import Service
 from bootstrap.doctor.stack import Stack
 from bootstrap.options import SPECS
 
@@ -44,14 +45,14 @@ def deadline_s(each: Service) -> float:
         return float(str(spec.default))
 
 
-def _test(shell: str) -> str:
+def _test(line: str) -> str:
     """A test by a line of shell."""
-    escaped = shell.replace("$", "$$")
+    escaped = line.replace("$", "$$")
     return f"test: {json.dumps(['CMD-SHELL', escaped], ensure_ascii=False)}"
 
 
 def _socket(each: Service, health: Health) -> Iterator[Finding]:
-    for command in service.simple_commands(health.argv):
+    for command in shell.simple_commands(health.argv):
         names = [PurePosixPath(word.lstrip("$(`")).name for word in command]
         place = next((names.index(name) for name in _ASKS if name in names), None)
         if place is None:
@@ -64,7 +65,7 @@ def _socket(each: Service, health: Health) -> Iterator[Finding]:
             host = given[0] if given else each.value("PGHOST")
         if host and not host.startswith("/"):
             continue
-        shell = re.sub(
+        line = re.sub(
             rf"\b({names[place]})\b(?:\s+(?:-h\s*|--host[= ])/\S*)?",
             r"\1 -h 127.0.0.1",
             health.words,
@@ -75,7 +76,7 @@ def _socket(each: Service, health: Health) -> Iterator[Finding]:
             health.test,
             each.name,
             f"test: {health.words}",
-            finding.put(health.test, _test(shell)),
+            finding.put(health.test, _test(line)),
         )
         return
 
@@ -100,9 +101,9 @@ def _ping(each: Service, health: Health) -> Iterator[Finding]:
     asked = _PING.search(text)
     if asked is None or "pong" in text.lower() or re.search(r"\s-e\s", asked[0]):
         return
-    shell = _PING.sub(r"\1 | grep -q PONG", text, count=1)
+    line = _PING.sub(r"\1 | grep -q PONG", text, count=1)
     public = _without_password(text)
-    edit = finding.put(health.test, _test(shell)) if public == text else None
+    edit = finding.put(health.test, _test(line)) if public == text else None
     how = "" if edit else "redis-cli ping | grep -q PONG, with the password in REDISCLI_AUTH"
     yield finding.at("ping-check", health.test, each.name, f"test: {public}", edit, instead=how)
 

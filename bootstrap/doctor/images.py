@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from bootstrap.doctor import finding, rules
 from bootstrap.doctor.finding import Finding
-from bootstrap.doctor.service import Image, Port, Service
+from bootstrap.doctor.image import Image
+from bootstrap.doctor.parts import Port
+from bootstrap.doctor.service import Service
 from bootstrap.doctor.stack import Stack
 
 _ALL = ("", "0.0.0.0", "::")  # noqa: S104

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from bootstrap.doctor import finding, images, passwords, service
+from bootstrap.doctor import daemon, finding, image, images, parts, passwords, shell
 from bootstrap.doctor.finding import Finding
 from bootstrap.doctor.nodes import Node
 from bootstrap.options import SPECS
@@ -31,11 +31,11 @@ def check(documents: list[Node]) -> Iterator[Finding]:
 
 def _container(each: Node) -> Iterator[Finding]:
     name = each.said("name") or ""
-    image, given = each.get("image"), each.said("image")
-    if image is not None and given:
-        trouble = images.floats(service.image(given))
+    node, given = each.get("image"), each.said("image")
+    if node is not None and given:
+        trouble = images.floats(image.read(given))
         if trouble is not None and trouble[0] == "error":
-            yield finding.at("floating-tag", image, name, f"image: {given}", why=trouble[1])
+            yield finding.at("floating-tag", node, name, f"image: {given}", why=trouble[1])
     listed = each.get("env")
     environment = listed.items if listed is not None else ()
     for entry in environment:
@@ -49,8 +49,8 @@ def _container(each: Node) -> Iterator[Finding]:
                 why="whoever may read the manifest or the pod reads it",
                 instead="valueFrom a secretKeyRef, or a file of a mounted secret",
             )
-    words = (*service.words(each.get("command")), *service.words(each.get("args")))
-    if "bootstrapd" in words or any(word.endswith("/bootstrapd") for word in words):
+    words = (*shell.words(each.get("command")), *shell.words(each.get("args")))
+    if daemon.within(words) is not None:
         values = {entry.said("name"): entry.said("value") for entry in environment}
         yield from _probes(each, name, values.get("BOOTSTRAPD_WAIT_TIMEOUT_S"))
 
@@ -61,19 +61,19 @@ def _probes(each: Node, name: str, deadline: str | None) -> Iterator[Finding]:
         asks = " ".join(
             [
                 probe.said("httpGet", "path") or "",
-                *service.words(probe.get("exec", "command")),
+                *shell.words(probe.get("exec", "command")),
             ]
         ).strip()
         if _READINESS.search(asks):
             path = probe.get("httpGet", "path")
             edit = finding.put(path, "path: /livez") if path is not None else None
             yield finding.at("liveness", path or probe, name, f"livenessProbe asks {asks}", edit)
-    wanted_s = service.seconds(deadline, float(str(SPECS["BOOTSTRAPD_WAIT_TIMEOUT_S"].default)))
+    wanted_s = parts.seconds(deadline, float(str(SPECS["BOOTSTRAPD_WAIT_TIMEOUT_S"].default)))
     probe = each.get("startupProbe")
     if probe is not None:
-        period_s = service.seconds(probe.said("periodSeconds"), _PERIOD_S)
-        failures = service.seconds(probe.said("failureThreshold"), _FAILURES)
-        first_s = service.seconds(probe.said("initialDelaySeconds"), 0.0)
+        period_s = parts.seconds(probe.said("periodSeconds"), _PERIOD_S)
+        failures = parts.seconds(probe.said("failureThreshold"), _FAILURES)
+        first_s = parts.seconds(probe.said("initialDelaySeconds"), 0.0)
         budget_s = first_s + period_s * failures
         if budget_s < wanted_s:
             threshold = f"failureThreshold: {wanted_s / period_s + 1:.0f}"

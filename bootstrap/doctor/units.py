@@ -4,13 +4,13 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from bootstrap.doctor import consent, finding, passwords, project, service
+from bootstrap.doctor import consent, daemon, finding, parts, passwords, project
 from bootstrap.doctor.consent import Scope
+from bootstrap.doctor.daemon import Daemon
 from bootstrap.doctor.finding import Edit, Finding
 from bootstrap.doctor.nodes import Node, UnreadableError
-from bootstrap.doctor.service import Daemon
 from bootstrap.options import SPECS
 
 _INFINITE = ("infinity", "0")
@@ -68,13 +68,10 @@ class Unit:
     @property
     def daemon(self) -> Daemon | None:
         """How it runs bootstrapd, if it does."""
-        for node in self.all("Service", "ExecStart"):
-            words = _words((node.text or "").lstrip("-+!@:"))
-            for place, word in enumerate(words):
-                module = word == "bootstrap" and place and words[place - 1] == "-m"
-                if PurePosixPath(word).name == "bootstrapd" or module:
-                    return service.daemon(words[place + 1 :])
-        return None
+        commands = [
+            _words((node.text or "").lstrip("-+!@:")) for node in self.all("Service", "ExecStart")
+        ]
+        return next(filter(None, map(daemon.within, commands)), None)
 
 
 def check(paths: Sequence[Path], problems: list[str]) -> tuple[list[Finding], list[Scope]]:
@@ -123,10 +120,10 @@ def _read(path: Path) -> Unit:
 
 
 def _check(unit: Unit, units: Sequence[Unit]) -> Iterator[Finding]:
-    daemon = unit.daemon
-    if daemon is not None:
-        yield from _kind(unit, daemon)
-        yield from _time(unit, daemon)
+    how = unit.daemon
+    if how is not None:
+        yield from _kind(unit, how)
+        yield from _time(unit, how)
         yield from _killing(unit)
     else:
         yield from _order(unit, units)
@@ -143,18 +140,14 @@ def _put(unit: Unit, key: str, line: str, section: str = "Service") -> Edit:
     return Edit(unit.file, head.last + 1, head.last, (line,))
 
 
-def _at(unit: Unit, rule: str, key: str, found: str, *edits: Edit | None, **words: str) -> Finding:
+def _at(unit: Unit, rule: str, key: str, found: str, *edits: Edit | None, why: str = "") -> Finding:
     node = unit.last(key) or unit.last("ExecStart") or unit.sections["Service"]
-    return finding.at(rule, node, unit.name, found, *edits, **words)  # type: ignore[arg-type]
+    return finding.at(rule, node, unit.name, found, *edits, why=why)
 
 
-def _ends(daemon: Daemon) -> bool:
-    return daemon.verb != "serve" and not daemon.command
-
-
-def _kind(unit: Unit, daemon: Daemon) -> Iterator[Finding]:
+def _kind(unit: Unit, how: Daemon) -> Iterator[Finding]:
     kind = unit.value("Type", "simple")
-    wanted = ("oneshot", *_NOTIFYING) if _ends(daemon) else _NOTIFYING
+    wanted = ("oneshot", *_NOTIFYING) if how.ends else _NOTIFYING
     if kind not in wanted:
         edit = _put(unit, "Type", f"Type={wanted[0]}")
         yield _at(unit, "unit-type", "Type", f"Type={kind}", edit)
@@ -165,28 +158,28 @@ def _kind(unit: Unit, daemon: Daemon) -> Iterator[Finding]:
         yield _at(unit, "one-shot-restart", "Restart", f"Restart={restart}", edit, why=why)
 
 
-def _time(unit: Unit, daemon: Daemon) -> Iterator[Finding]:
+def _time(unit: Unit, how: Daemon) -> Iterator[Finding]:
     variables = unit.variables
     spec = SPECS["BOOTSTRAPD_WAIT_TIMEOUT_S"]
     node = variables.get("BOOTSTRAPD_WAIT_TIMEOUT_S")
-    given = daemon.flags.get("--timeout") or (node.text if node else None)
-    deadline_s = service.seconds(given, float(str(spec.default)))
+    given = how.flags.get("--timeout") or (node.text if node else None)
+    deadline_s = parts.seconds(given, float(str(spec.default)))
     # A simple unit has started at once, and for one that notifies bootstrapd asks for more time.
     ends = unit.value("Type", "simple") == "oneshot"
     for key in ("TimeoutStartSec", "TimeoutSec") if ends else ():
         limit = unit.last(key)
         if limit is None or limit.text in _INFINITE or limit.text is None:
             continue
-        limit_s = service.seconds(limit.text, _DEFAULT_S)
+        limit_s = parts.seconds(limit.text, _DEFAULT_S)
         if limit_s < deadline_s:
             found = f"{key}={limit.text}, and bootstrapd waits {deadline_s:g} s"
             yield _at(unit, "unit-timeout", key, found, _put(unit, key, f"{key}=infinity"))
     spec = SPECS["BOOTSTRAPD_GRACE_S"]
     node = variables.get("BOOTSTRAPD_GRACE_S")
-    grace_s = service.seconds(node.text if node else None, float(str(spec.default)))
+    grace_s = parts.seconds(node.text if node else None, float(str(spec.default)))
     key = "TimeoutStopSec"
     limit = unit.last(key)
-    limit_s = service.seconds(limit.text if limit else None, _DEFAULT_S)
+    limit_s = parts.seconds(limit.text if limit else None, _DEFAULT_S)
     if not (limit and limit.text in _INFINITE) and limit_s < grace_s + 3:
         why = (
             f"bootstrapd may take BOOTSTRAPD_GRACE_S = {grace_s:g} s to finish a revision or to "

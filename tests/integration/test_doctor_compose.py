@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bootstrap.doctor import project, stack
+from bootstrap.doctor import loading, project, shell, stack
 from bootstrap.doctor.nodes import Node
-from bootstrap.doctor.service import Mount, Service, words
+from bootstrap.doctor.parts import Mount
+from bootstrap.doctor.service import Service
 from tests.support import need
 
 pytestmark = pytest.mark.container
@@ -41,7 +42,7 @@ def test_it_reads_what_compose_reads(case: str) -> None:
     files = [folder / name for name in FILES[case]]
     wanted = compose(files)
     environ = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"]}
-    found = stack.of(project.load(files, environ))
+    found = stack.of(loading.load(files, environ))
     assert found.project.name == wanted["name"]
     assert set(found.services) == set(wanted["services"])
     for name, each in found.services.items():
@@ -68,8 +69,8 @@ def ours(each: Service, read: project.Project) -> Mapping[str, Any]:
     return {
         "image": each.image.text if each.image else None,
         "environment": {name: node.text for name, node in each.environment.items()},
-        "command": list(words(each.node.get("command"))),
-        "entrypoint": list(words(each.node.get("entrypoint"))),
+        "command": list(shell.words(each.node.get("command"))),
+        "entrypoint": list(shell.words(each.node.get("entrypoint"))),
         "ports": sorted(
             (port.ip, published, target, port.protocol)
             for port in each.ports
@@ -106,7 +107,7 @@ def _test(node: Node | None) -> list[str] | None:
     test = node.get("test") if node is not None else None
     if test is None:
         return None
-    return ["CMD-SHELL", test.text] if test.text is not None else list(words(test))
+    return ["CMD-SHELL", test.text] if test.text is not None else list(shell.words(test))
 
 
 def theirs(each: Mapping[str, Any]) -> Mapping[str, Any]:

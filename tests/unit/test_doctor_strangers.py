@@ -118,3 +118,22 @@ def test_values_that_nobody_expects(services: Any, image: str, tmp_path: Path) -
     for service in services.values():
         service.setdefault("image", image)
     look(yaml.safe_dump({"services": services}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"extends": {"service": "a", "file": "\0"}},
+        {"env_file": "\0"},
+        {"env_file": "~nobody-of-this-name/x"},
+        {"volumes": ["~nobody-of-this-name/x:/x", "\0:/y"]},
+        {"command": "'"},
+        {"healthcheck": {"test": "pg_isready '"}},
+        {"healthcheck": {"interval": "1.2.3s", "test": "redis-cli ping"}},
+        {"stop_grace_period": "soon"},
+    ],
+    ids=str,
+)
+def test_paths_and_texts_that_cannot_be_meant(service: Any, tmp_path: Path) -> None:
+    for image in ("postgres:18.6-trixie", "redis:8.0.2"):
+        look(yaml.safe_dump({"services": {"db": {"image": image, **service}}}), tmp_path)
