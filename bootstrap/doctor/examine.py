@@ -99,9 +99,10 @@ def _files(
 ) -> _Seen:
     problems: list[str] = []
     listed = [path for path in paths if path.suffix == ".service"]
-    found, held = units.check(listed, problems)
-    report.looked += map(project.shown, listed)
-    seen = _Seen(found, held, {}, None)
+    read = units.read(listed, problems)
+    starts = {file: {unit.name: 1} for unit in read for file in unit.texts}
+    seen = _Seen(list(units.check(read)), units.scopes(read), starts, None)
+    report.looked += starts
     composed = [
         path for path in paths if path not in listed and not _manifest(path, seen, report, problems)
     ]

@@ -158,6 +158,7 @@ ALL = (
         "error",
         "everybody on the host can read it in the list of processes",
         "give it as a file",
+        ("files", "engine"),
     ),
     Rule(
         "trust",

@@ -90,6 +90,11 @@ def _container(one: "Container") -> Iterator[Finding]:
         secret = passwords.secret(name, value)
         if secret is not None:
             yield finding.outside("password-in-environment", place, subject, secret.shown)
+    check = (attributes["Config"].get("Healthcheck") or {}).get("Test") or ()
+    for words in ((attributes["Path"], *attributes["Args"]), check):
+        shown = passwords.in_command(" ".join(words))
+        if shown is not None:
+            yield finding.outside("password-in-command", place, subject, shown)
     for mount in attributes["Mounts"]:
         if _is_anonymous_data(attributes, mount):
             yield finding.outside(

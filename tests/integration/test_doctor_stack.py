@@ -1,6 +1,7 @@
 """`doctor` looks at containers and volumes of a real engine."""
 
 import contextlib
+import json
 import os
 import secrets
 import subprocess
@@ -14,6 +15,7 @@ import docker
 import pytest
 from docker import DockerClient
 
+from bootstrap.doctor import volumes
 from tests.support import need
 from tests.support.cli import Result
 
@@ -337,6 +339,91 @@ def test_a_volume_of_15_is_found_before_18_starts_and_moved_by_the_commands_that
 
 def _python() -> str:
     return sys.executable
+
+
+# -- what the rules say is so ---------------------------------------------------------------------
+
+STAYS = {"image": IMAGE, "entrypoint": ["sh", "-c", "exec sleep 600"], "stop_grace_period": "0s"}
+ENDS = {"image": IMAGE, "entrypoint": ["sh", "-c", "exit 0"]}
+WAITS = {"depends_on": {"init": {"condition": "service_completed_successfully"}}}
+SHAPES: dict[str, tuple[dict[str, Any], bool]] = {
+    "waited for": ({"init": ENDS, "app": {**STAYS, **WAITS}}, True),
+    "alone": ({"init": ENDS, "app": STAYS}, False),
+    "waited for in another profile": (
+        {"init": ENDS, "app": STAYS, "tool": {**STAYS, **WAITS, "profiles": ["tools"]}},
+        False,
+    ),
+    "waited for by another one that is": (
+        {
+            "init": ENDS,
+            "seed": {**ENDS, **WAITS},
+            "app": {
+                **STAYS,
+                "depends_on": {"seed": {"condition": "service_completed_successfully"}},
+            },
+        },
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_one_shot_alone_is_what_up_with_wait_fails_on(
+    shape: str, engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    services, comes_up = SHAPES[shape]
+    document = {"name": engine.project, "services": services}
+    (tmp_path / "compose.yaml").write_text(json.dumps(document))
+    up = subprocess.run(
+        ["docker", "compose", "up", "--wait", "--wait-timeout", "60"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (up.returncode == 0) == comes_up, up.stderr
+    result = run("doctor --json compose.yaml", cwd=tmp_path).json()
+    found = (result if result["ok"] else result["error"])["findings"]
+    assert ("one-shot-alone" not in {each["rule"] for each in found}) == comes_up
+
+
+@pytest.mark.parametrize(
+    ("image", "target", "keeps"),
+    [
+        ("postgres:18", "/var/lib/postgresql", True),
+        ("postgres:18", "/var/lib/postgresql/data", False),
+        ("postgres:17", "/var/lib/postgresql/data", True),
+        ("postgres:17", "/var/lib/postgresql", False),
+    ],
+)
+def test_a_wrong_path_is_where_a_volume_keeps_nothing(
+    image: str, target: str, keeps: bool, engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    service = {
+        "image": image,
+        "environment": {"POSTGRES_PASSWORD": "correct-horse"},
+        "volumes": [f"data:{target}"],
+    }
+    document = {"name": engine.project, "services": {"db": service}, "volumes": {"data": {}}}
+    (tmp_path / "compose.yaml").write_text(json.dumps(document))
+    up = ["docker", "compose", "up", "--detach"]
+    subprocess.run(up, cwd=tmp_path, capture_output=True, check=True)
+
+    def made() -> list[Any]:
+        container = engine.client.containers.get(f"{engine.project}-db-1")
+        if container.status == "exited":
+            return ["refused"]
+        with contextlib.suppress(docker.errors.APIError):
+            look = ["sh", "-c", 'test -s "$PGDATA/PG_VERSION"']
+            return ["made"] if container.exec_run(look).exit_code == 0 else []
+        return []
+
+    eventually(made, bool)
+    volume = engine.client.volumes.get(f"{engine.project}_data")
+    place = volumes.Place(str(volume.name), False, target)
+    assert bool(volumes.held(engine.client, place, image)) == keeps
+    result = run("doctor --json compose.yaml", cwd=tmp_path).json()["error"]
+    assert ("data-path" not in {each["rule"] for each in result["findings"]}) == keeps
 
 
 # -- the host -------------------------------------------------------------------------------------

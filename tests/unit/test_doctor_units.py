@@ -197,6 +197,43 @@ def test_a_consent_holds_for_its_unit(tmp_path: Path) -> None:
     ]
 
 
+def test_drop_ins_count(tmp_path: Path) -> None:
+    folder = tmp_path / "bootstrapd.service.d"
+    folder.mkdir()
+    (folder / "override.conf").write_text(
+        "[Service]\nType=simple\nEnvironment=POSTGRES_PASSWORD=correct-horse\nKillMode=none\n"
+    )
+    (folder / "later.conf").write_text("[Service]\nKillMode=process\n")
+    found = look({"bootstrapd.service": SERVE}, tmp_path).findings
+    assert [(each.rule, Path(each.place).name, each.line, each.subject) for each in found] == [
+        ("unit-type", "override.conf", 2, "bootstrapd.service"),
+        ("password-in-environment", "override.conf", 3, "bootstrapd.service"),
+        ("unit-kill", "override.conf", 4, "bootstrapd.service"),
+    ]
+    note = "# bootstrapd: allow unit-type, because nothing comes after it\n"
+    report = look({"bootstrapd.service": note + SERVE}, tmp_path)
+    assert [each.finding.rule for each in report.allowed] == ["unit-type"]
+
+
+GATED = """\
+[Service]
+ExecStartPre=/opt/shop/bin/bootstrapd run
+ExecStart=/opt/shop/bin/gunicorn shop:app
+"""
+
+
+def test_a_bring_up_before_the_app_has_the_time_that_it_may_take(tmp_path: Path) -> None:
+    assert look({"shop.service": GATED, "once.service": ONCE}, tmp_path).findings == []
+    text = GATED.replace("run\n", "run --timeout 300\n")
+    (found,) = look({"shop.service": text}, tmp_path).findings
+    assert (found.rule, found.found) == (
+        "unit-timeout",
+        "TimeoutStartSec=90, and bootstrapd waits 300 s",
+    )
+    (edit,) = found.edits
+    assert look({"shop.service": finding.applied(text, edit)}, tmp_path).findings == []
+
+
 def test_the_unit_of_the_readme_is_sound(tmp_path: Path) -> None:
     page = docs.README.read_text(encoding="utf-8")
     assert look({"shop.service": docs.block(page, "systemd").text}, tmp_path).findings == []
