@@ -33,7 +33,10 @@ class Channel:
         room = socket.CMSG_SPACE(_DESCRIPTORS * array("i").itemsize)
         rest = b""
         while True:
-            received, _, _, _ = line.recvmsg(65536, room)
+            try:
+                received, _, _, _ = line.recvmsg(65536, room)
+            except OSError:
+                received = b""
             if not received:
                 os._exit(PARENT_GONE)
             *whole, rest = (rest + received).split(b"\n")
