@@ -41,7 +41,8 @@ class Project:
         """What the engine calls one of the project's volumes."""
         declared = self.top.get("volumes")
         node = declared.get(name) if declared is not None else None
-        if node is not None and (given := node.said("name")):
+        given = node.said("name") or node.said("external", "name") if node is not None else None
+        if given:
             return given
         external = node is not None and node.said("external") == "true"
         return name if external else f"{self.name}_{name}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 30
 _LOG_LENGTH = 200
+# By itself, or because somebody asked it to.
+_STOPPED = (0, 130, 143)
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
@@ -116,7 +118,7 @@ def _trouble(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
         return f"it ends and is started again, {times} times so far (exit code {code}{memory})", (
             "whatever it is to do, it never gets there"
         )
-    if status in ("exited", "dead") and code != 0:
+    if status in ("exited", "dead") and code not in _STOPPED:
         return f"it ended with exit code {code}{memory}", "what waits for it does not start"
     health = state.get("Health") or {}
     if status == "running" and health.get("Status") == "unhealthy":

@@ -21,7 +21,7 @@ _ONE_SHOTS = re.compile(
     r"|goose .*up|sqitch deploy|mc (?:alias|mb)|drizzle-kit (?:push|migrate)"
     r"|(?:npm|pnpm|yarn)(?: run)? (?:db:)?(?:migrate|seed)|artisan (?:migrate|db:seed)"
     r"|dotnet ef database update|mix ecto\.migrate|pg_restore\b|psql\b.* -f"
-    r"|\bmigrate\b.* up\b|^migrate$)"
+    r"|\bmigrate\b.* up\b|^migrate$|^exit\b|^true$)"
 )
 _ONE_SHOT_NAME = re.compile(
     r"(?:^|[-_])(?:init|migrate|migrations?|migrator|seed|setup|bootstrap|fixtures|provision"

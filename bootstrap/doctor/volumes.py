@@ -79,7 +79,9 @@ def held(engine: "DockerClient | None", place: Place, image: str) -> list[Held]:
         except docker.errors.NotFound:
             return []
         folder = Path(volume.attrs["Mountpoint"])
-        if not (_is_local(engine) and os.access(folder, os.R_OK | os.X_OK)):
+        # A volume with options is mounted only while a container uses it.
+        plain = _is_local(engine) and not volume.attrs.get("Options")
+        if not (plain and os.access(folder, os.R_OK | os.X_OK)):
             return _by_container(engine, place, image)
     elif not folder.is_dir():
         return []

@@ -99,6 +99,7 @@ def test_containers_that_fail_are_named_with_their_reason(engine: Engine, run: R
     project = engine.project
     engine.sh("migrate", "echo no; exit 3").wait()
     engine.sh("seed", "exit 0").wait()
+    engine.sh("stopped", "exit 143").wait()
     engine.sh("loop", "exit 4", restart_policy={"Name": "always"})
     engine.sh(
         "sick",
@@ -224,6 +225,23 @@ def test_data_of_the_right_version_is_sound_whatever_lies_beside_it(
     engine.volume("data", f"({old}); ({new})")
     write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
     assert findings(run("doctor --json", cwd=tmp_path).expect(0)) == []
+
+
+def test_a_volume_that_is_elsewhere_until_it_is_used(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "disk" / "data").mkdir(parents=True)
+    (tmp_path / "disk" / "data" / "PG_VERSION").write_text("14\n")
+    name = f"{engine.project}_data"
+    device = {"type": "none", "o": "bind", "device": str(tmp_path / "disk")}
+    engine.client.volumes.create(name, driver="local", driver_opts=device)
+    write(engine, tmp_path, IMAGE, "data:/var/lib/postgresql")
+    text = (tmp_path / "compose.yaml").read_text()
+    external = f"  data: {{external: {{name: {name}}}}}\n"
+    (tmp_path / "compose.yaml").write_text(text.replace("  data:\n", external))
+    assert [found[:2] for found in findings(run("doctor --json", cwd=tmp_path).expect(5))] == [
+        ("data-version", f"volume {name}")
+    ]
 
 
 def test_a_volume_that_is_not_there_yet_is_sound(engine: Engine, run: Run, tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ def test_trust(environment: dict[str, str], trusts: bool, tmp_path: Path) -> Non
         ({"command": "python manage.py migrate --noinput"}, True),
         ({"command": ["sh", "-c", "sleep 1 && npx prisma migrate deploy"]}, True),
         ({"command": "npm run migrate"}, True),
+        ({"entrypoint": "/bin/sh -c 'mc alias set a http://b c d; exit 0;'"}, True),
         ({"image": "migrate/migrate:4.18.1", "command": "-path /m -database x up"}, False),
         ({"image": "migrate/migrate:4.18.1", "command": "migrate -path /m up"}, True),
         ({"command": "sh -c 'alembic upgrade head && uvicorn shop:app'"}, False),
