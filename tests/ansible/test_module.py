@@ -14,10 +14,8 @@ import pytest
 
 from bootstrap import errors
 from tests.integration import test_exit_codes as exit_codes
-from tests.support import cli
+from tests.support import cli, hosts
 from tests.support.projects import Project
-
-pytest.importorskip("ansible", reason="ansible-core is not installed")
 
 MODULE = cli.ROOT / "plugins" / "modules" / "bootstrapd.py"
 Task = Callable[..., dict[str, Any]]
@@ -43,7 +41,7 @@ def task(tmp_path: Path, executable: Path, command: cli.Command) -> Task:
         given = {"executable": str(executable), "_ansible_check_mode": check, "_ansible_diff": diff}
         file = tmp_path / "arguments.json"
         file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**given, **arguments}}))
-        result = command.run([MODULE, file], python=[sys.executable])
+        result = command.run([MODULE, file], python=[hosts.ansible("python")])
         assert result.stderr == ""
         document: dict[str, Any] = result.json()
         assert result.exit_code == int(document.get("failed", False))
@@ -331,9 +329,9 @@ def test_no_secret_is_in_the_output_of_a_playbook_however_much_it_says(
         )
     )
     (tmp_path / "vault.json").write_text(json.dumps({"url": database18}))
-    ansible: list[str | Path] = [Path(sys.executable).parent / "ansible-playbook", "--diff", "-vvv"]
+    ansible: list[str | Path] = [hosts.ansible(), "--diff", "-vvv"]
     env = {"ANSIBLE_LIBRARY": str(MODULE.parent), "ANSIBLE_NOCOLOR": "1"}
-    env |= {"ANSIBLE_PYTHON_INTERPRETER": sys.executable}
+    env |= {"ANSIBLE_PYTHON_INTERPRETER": str(hosts.ansible("python"))}
     checked = command.run(["--check", play], python=ansible, env=env).expect(0)
     assert "+CREATE TABLE item_0002" in checked.stdout
     failed = command.run([play], python=ansible, env=env).expect(2)
@@ -345,7 +343,7 @@ def test_no_secret_is_in_the_output_of_a_playbook_however_much_it_says(
 
 
 def test_the_documentation_can_be_read_by_ansible_and_names_every_option() -> None:
-    ansible_doc = Path(sys.executable).parent / "ansible-doc"
+    ansible_doc = hosts.ansible("ansible-doc")
     words: list[str | Path] = [
         ansible_doc,
         "--type=module",
@@ -356,7 +354,12 @@ def test_the_documentation_can_be_read_by_ansible_and_names_every_option() -> No
     shown = subprocess.run(words, capture_output=True, text=True, check=True)
     document = json.loads(shown.stdout)["bootstrapd"]
     options = document["doc"]["options"]
-    arguments = _module().ARGUMENTS
+    told = (
+        "import json; from plugins.modules import bootstrapd as b; print(json.dumps(b.ARGUMENTS))"
+    )
+    words = [hosts.ansible("python"), "-c", told]
+    asked = subprocess.run(words, capture_output=True, text=True, check=True, cwd=cli.ROOT)
+    arguments = json.loads(asked.stdout)
     assert list(options) == sorted(options)
     assert set(options) == set(arguments)
     for name, spec in arguments.items():
@@ -365,9 +368,3 @@ def test_the_documentation_can_be_read_by_ansible_and_names_every_option() -> No
         assert options[name].get("choices") == spec.get("choices")
     assert {"verb", "document", "slug", "runbook", "findings"} < set(document["return"])
     assert document["examples"]
-
-
-def _module() -> Any:
-    from plugins.modules import bootstrapd
-
-    return bootstrapd

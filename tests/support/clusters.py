@@ -1,0 +1,99 @@
+"""Hosts that have PostgreSQL and an operator's tools already, for what is done to them later.
+
+The packages are in an image, which is built once; the image of `systemd-host` knows a mirror.
+"""
+
+import subprocess
+import time
+from pathlib import Path
+
+from tests.support import docs, hosts, need
+
+_IMAGE = "bootstrapd-test-operated:trixie"
+# PostgreSQL 15 is that of the release before, to be upgraded to this one's 17.
+_RECIPE = r"""
+FROM systemd-host:trixie
+RUN sed -e 's/^Suites:.*/Suites: bookworm/' /etc/apt/sources.list.d/debian.sources | head -n 5 \
+        > /etc/apt/sources.list.d/bookworm.sources \
+    && printf 'Package: *\nPin: release n=bookworm\nPin-Priority: 100\n' \
+        > /etc/apt/preferences.d/bookworm \
+    && mkdir -p /etc/postgresql-common/createcluster.d \
+    && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
+    && apt-get -qq update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
+        postgresql-17 postgresql-15 pgbackrest openssh-client redis-server python3-psycopg2 \
+        prometheus prometheus-node-exporter prometheus-postgres-exporter \
+        prometheus-redis-exporter \
+    && systemctl disable prometheus prometheus-node-exporter prometheus-postgres-exporter \
+        prometheus-redis-exporter
+"""
+
+
+def image() -> str:
+    """The image of such a host, built where it is not there yet."""
+    need("docker")
+    built = subprocess.run(
+        ["docker", "build", "--tag", _IMAGE, "-"], input=_RECIPE, text=True, capture_output=True
+    )
+    assert built.returncode == 0, built.stderr
+    return _IMAGE
+
+
+def start(site: hosts.Site, name: str, version: int, *options: str) -> hosts.Host:
+    """A host of this name whose cluster main of this version runs on port 5432."""
+    host = site.start(name, image())
+    made = " ".join(("pg_createcluster", str(version), "main", "--port=5432", "--", *options))
+    host.run(f"{made} && systemctl start postgresql@{version}-main")
+    return host
+
+
+def sql(host: hosts.Host, statement: str, database: str = "postgres") -> str:
+    """What the server of a host answers to its superuser, one line a row."""
+    words = ["docker", "exec", "--interactive", "--user", "postgres", host.container, "psql"]
+    words += ["-qAtX", "-v", "ON_ERROR_STOP=1", "-d", database]
+    done = subprocess.run(words, capture_output=True, text=True, input=statement)
+    assert done.returncode == 0, f"{statement}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def role(site: hosts.Site, name: str, group: str) -> str:
+    """A playbook of this one role, as `Site.play` takes it."""
+    book = site.folder / f"{name}.yml"
+    text = f"- hosts: {group}\n  gather_facts: false\n  become: true\n  roles: [{name}]\n"
+    book.write_text(text)
+    return str(book.with_suffix(""))
+
+
+def says(play: hosts.Play, text: str) -> bool:
+    """Whether a play printed this text, however its lines were broken."""
+    return " ".join(text.split()) in " ".join(play.output.split())
+
+
+class Running:
+    """A playbook that runs, to be killed in the middle."""
+
+    def __init__(self, site: hosts.Site, playbook: str, *arguments: str) -> None:
+        self._path: Path = site.folder / "running.out"
+        with self._path.open("wb") as output:
+            self._process = subprocess.Popen(
+                site.command(playbook, *arguments),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=site.environment(),
+                cwd=docs.ROOT,
+            )
+
+    def wait_for(self, host: hosts.Host, condition: str, timeout_s: float = 900.0) -> None:
+        """Return when a shell command succeeds on the host; fail when the playbook has ended."""
+        deadline_s = time.monotonic() + timeout_s
+        while "yes" not in host.run(f"{condition} && echo yes", check=False):
+            said = self._path.read_text()
+            assert self._process.poll() is None, said
+            assert time.monotonic() < deadline_s, said
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        """End Ansible at once; what it has begun on the hosts goes on."""
+        self._process.kill()
+        self._process.wait()
