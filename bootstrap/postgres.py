@@ -352,11 +352,13 @@ class Postgres:
 
     # -- indexes ----------------------------------------------------------------------------------
 
-    def catalog(self) -> "catalogs.Catalog":
-        """Read in one transaction, by PostgreSQL's own deparsers."""
+    def catalog(self, *, within: bool = False) -> "catalogs.Catalog":
+        """Read in one transaction, or `within` the one that is open, by PostgreSQL's deparsers."""
         from bootstrap import catalog
 
-        return catalog.read_postgres(self.connection, version_table=(self._schema, self._version))
+        return catalog.read_postgres(
+            self.connection, version_table=(self._schema, self._version), within=within
+        )
 
     def flaws(
         self, wanted: "catalogs.Catalog | None", *, app_role: str | None

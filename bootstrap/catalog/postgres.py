@@ -15,17 +15,22 @@ class Connection(Protocol):
         """The rows of the last of the statements that has some; JSON is read."""
 
 
-def read(connection: Connection, *, version_table: tuple[str | None, str]) -> Catalog:
+def read(
+    connection: Connection, *, version_table: tuple[str | None, str], within: bool = False
+) -> Catalog:
     """What the database consists of; the first schema of its search path is the default one.
 
     Left out are what belongs to extensions, the schema `bootstrapd`, and the version table, given
-    as (schema, name); without a schema it is the one in the default schema. `connection` must not
-    be within a transaction. Raises what the connection raises, as when a table goes away meanwhile.
+    as (schema, name); without a schema it is the one in the default schema. `within` says that
+    `connection` is in a transaction, which goes on; otherwise it must not be in one, for that would
+    be committed. Raises what the connection raises, as when a table goes away meanwhile.
     """
     try:
-        ((server, schema, rows),) = connection.execute(postgres_query.read(*version_table))
+        query = postgres_query.read(*version_table, within=within)
+        ((server, schema, rows),) = connection.execute(query)
     except BaseException:
-        _roll_back(connection)
+        if not within:
+            _roll_back(connection)
         raise
     release = server.split()[0]
     before_16 = int(release.split(".")[0]) < 16

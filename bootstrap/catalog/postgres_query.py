@@ -5,7 +5,6 @@ from bootstrap.catalog import words
 # What the server's deparsers write depends on these. The last two are for the plan: nobody knows
 # how large a catalog is, and one pass over each of its tables is never far from the best.
 _SESSION = """
-begin read only;
 set local datestyle = 'ISO';
 set local intervalstyle = 'postgres';
 set local timezone = 'UTC';
@@ -342,19 +341,25 @@ _BRANCHES = {
 }
 
 
-def read(version_schema: str | None, version_table: str) -> str:
+def read(version_schema: str | None, version_table: str, *, within: bool) -> str:
     """The statements that read a catalog, to be sent at once; the query's row is the only one.
 
-    It is the server's version, the default schema, and the objects as JSON.
+    It is the server's version, the default schema, and the objects as JSON. They are a transaction
+    of their own, or `within` one that is open they leave that as it was.
     """
+    begin, end = "begin read only", "commit"
+    if within:
+        begin, end = "savepoint catalog", "rollback to catalog; release catalog"
     rows = "union all".join(_BRANCHES.values())
     scope = _SCOPE.format(
         name=words.literal(version_table),
         schema="null" if version_schema is None else words.literal(version_schema),
     )
     return (
-        f"{_SESSION}{scope}, object (kind, tab, name, position, properties, aside) as ({rows})\n"
+        f"{begin};{_SESSION}{scope},"
+        f" object (kind, tab, name, position, properties, aside) as ({rows})\n"
         "select current_setting('server_version'), coalesce(current_schema(), 'public'),\n"
         "  coalesce(json_agg(json_build_array(\n"
-        "    kind, tab, name, position, properties, aside)), '[]')\n  from object;\ncommit;"
+        "    kind, tab, name, position, properties, aside)), '[]')\n  from object;\n"
+        f"{end};"
     )

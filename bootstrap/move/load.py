@@ -43,11 +43,13 @@ class Load:
         self.plans = plans
         self._tables = [plan.target for plan in plans]
         self._redo: list[str] = []
+        self._transaction: object = None
 
     def begin(self) -> None:
         """Take the tables for this transaction alone; they are to be empty."""
         run = self._connection.execute
         run("begin")
+        (self._transaction,) = self._connection.row("select pg_catalog.txid_current()")
         run(_SESSION)
         if self._connection.server_version >= 170000:
             run("set local transaction_timeout = 0")
@@ -148,7 +150,9 @@ class Load:
             self._connection.execute(f"alter sequence {sequence.name} restart with {following}")
 
     def commit(self) -> None:
-        """Keep everything."""
+        """Keep everything, which is not to be kept already."""
+        (now,) = self._connection.row("select pg_catalog.txid_current_if_assigned()")
+        assert now == self._transaction, "the transaction of the load has ended before"
         self._connection.execute("commit")
 
     def rollback(self) -> None:

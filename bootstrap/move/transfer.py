@@ -197,7 +197,9 @@ def _refuse_changed_schema(run: Run, before: catalog.Catalog) -> None:
     """What was taken away and put back must be what it was."""
     if run.findings.stopping:
         return
-    found = catalog.compare(before, run.place.base.catalog())
+    base = run.place.base
+    assert isinstance(base, postgres.Postgres)
+    found = catalog.compare(before, base.catalog(within=True))
     if found:
         raise DriftError(
             f"the schema of {run.place.identity} would not be what it was before the move: "

@@ -41,3 +41,16 @@ def test_a_snapshot_is_read_as_it_was_written(name: str, database_url: str) -> N
     assert loaded.heads == ("0001", "0002")
     assert loaded.catalog == found
     assert catalog.dump(loaded.catalog, loaded.heads) == text
+
+
+def test_a_transaction_goes_on_around_a_reading_within_it(
+    database: str, connect: Callable[[str], libpq.Connection]
+) -> None:
+    connection = connect(database)
+    for statement in ("begin", "set local datestyle = 'German'", "create table made (id int)"):
+        connection.execute(statement)
+    found = catalog.read_postgres(connection, version_table=catalogs.VERSION_TABLE, within=True)
+    assert "made" in [each.name for each in found.objects if each.kind == "table"]
+    assert connection.row("show datestyle")[0].startswith("German")
+    connection.execute("rollback")
+    assert catalogs.read(connection).objects == ()

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrap import fence
+from bootstrap import fence, target
 from tests.support import cli, look, need, processes
 from tests.support.postgres import Server
 from tests.support.proxy import Proxy
@@ -32,9 +32,13 @@ ROWS = 300
 
 @dataclass(frozen=True)
 class Whole:
-    """A move that nobody has disturbed: what it moved, and how long it took in seconds."""
+    """A move that nobody has disturbed: what it moved, and how long it took in seconds.
+
+    `template` is the name of a database that is migrated and empty, like its target.
+    """
 
     path: Path
+    template: str
     report: dict[str, Any]
     rows: dict[str, str]
     took_s: float
@@ -51,13 +55,32 @@ def whole(server18: Server, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     with closing(sqlite3.connect(path)) as file:
         file.execute("pragma wal_checkpoint(truncate)")
     copy = Path(shutil.copy(path, path.with_name("copy.db")))
-    url = server18.create_database()
+    migrated = server18.create_database()
+    command.run("migrate", env={"DATABASE_URL": migrated}).expect(0)
+    template = target.parse(migrated).params["dbname"]
+    url = clone(server18, template)
     began_s = time.monotonic()
     report = moving(command, copy, url).wait().expect(0).json()
     took_s = time.monotonic() - began_s
-    found = Whole(path, report, contents(url), took_s)
-    server18.drop_database(url)
-    return found
+    return Whole(path, template, report, contents(url), took_s)
+
+
+def clone(server: Server, template: str) -> str:
+    """The URL of a database like `template`."""
+    url = server.create_database()
+    params = target.parse(url).params
+    name, role = params["dbname"], params["user"]
+    server.admin(f'drop database "{name}"')
+    server.admin(f'create database "{name}" template "{template}" owner "{role}"')
+    with server.connect(name) as connection:
+        connection.execute(f'reassign owned by "{_owner(connection)}" to "{role}"')
+    return url
+
+
+def _owner(connection: psycopg.Connection[Any]) -> str:
+    query = "select pg_get_userbyid(relowner) from pg_class where relname = 'alembic_version'"
+    ((owner,),) = connection.execute(query).fetchall()
+    return str(owner)
 
 
 def moving(command: cli.Command, path: Path, url: str) -> cli.Running:
@@ -90,6 +113,24 @@ def ends_well(command: cli.Command, whole: Whole, path: Path, url: str) -> None:
             file.execute("create table other (id)")
 
 
+def _number(request: pytest.FixtureRequest) -> int:
+    callspec = getattr(request.node, "callspec", None)
+    return int(callspec.params["number"]) if callspec else 1
+
+
+@pytest.fixture
+def url(whole: Whole, server18: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The target: every fourth one is empty, the others are migrated already."""
+    if _number(request) % 4:
+        url = clone(server18, whole.template)
+    else:
+        url = server18.create_database()
+        # For the scratch database on which the revisions are tried.
+        server18.admin(f'alter role "{target.parse(url).params["user"]}" createdb')
+    yield url
+    server18.drop_database(url)
+
+
 @pytest.fixture
 def path(whole: Whole, tmp_path: Path) -> Path:
     """A copy of the file."""
@@ -107,40 +148,40 @@ def told(doing: str) -> Iterator[random.Random]:
 
 
 def test_once_more_after_its_end_only_looks(
-    whole: Whole, command: cli.Command, path: Path, database18: str
+    whole: Whole, command: cli.Command, path: Path, url: str
 ) -> None:
-    ends_well(command, whole, path, database18)
-    again = moving(command, path, database18).wait(120).expect(0).json()
+    ends_well(command, whole, path, url)
+    again = moving(command, path, url).wait(120).expect(0).json()
     assert (again["repeated"], again["changed"]) == (True, False)
-    ends_well(command, whole, path, database18)
+    ends_well(command, whole, path, url)
 
 
 @pytest.mark.parametrize("number", range(KILLS))
 def test_killed_at_any_moment(
-    whole: Whole, command: cli.Command, path: Path, database18: str, number: int
+    whole: Whole, command: cli.Command, path: Path, url: str, number: int
 ) -> None:
     with told(f"killed in slice {number} of {KILLS}") as chance:
         for _ in range(1 + chance.randrange(2)):
-            running = moving(command, path, database18)
+            running = moving(command, path, url)
             time.sleep(whole.took_s * (number + chance.random()) / KILLS)
             running.kill()
-        ends_well(command, whole, path, database18)
+        ends_well(command, whole, path, url)
 
 
 @pytest.mark.parametrize("number", range(CUTS))
 def test_its_session_is_ended_at_any_moment(
-    whole: Whole, command: cli.Command, path: Path, database18: str, server18: Server, number: int
+    whole: Whole, command: cli.Command, path: Path, url: str, server18: Server, number: int
 ) -> None:
-    with psycopg.connect(database18) as connection:
+    with psycopg.connect(url) as connection:
         role = connection.info.user
     with told(f"session ended in slice {number} of {CUTS}") as chance:
-        running = moving(command, path, database18)
+        running = moving(command, path, url)
         time.sleep(whole.took_s * (number + chance.random()) / CUTS)
         server18.admin(
             f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'"
         )
         assert running.wait(60).exit_code in (0, 3)
-        ends_well(command, whole, path, database18)
+        ends_well(command, whole, path, url)
 
 
 @pytest.mark.parametrize("number", range(CUTS))
@@ -148,31 +189,31 @@ def test_the_network_is_cut_at_any_moment(
     whole: Whole,
     command: cli.Command,
     path: Path,
-    database18: str,
+    url: str,
     server18: Server,
     proxy: Callable[..., Proxy],
     number: int,
 ) -> None:
     between = proxy(server18)
-    url = between.url(database18)
+    far = between.url(url)
     with told(f"cut in slice {number} of {CUTS}") as chance:
-        running = moving(command, path, url)
+        running = moving(command, path, far)
         time.sleep(whole.took_s * (number + chance.random()) / CUTS)
         between.cut()
         assert running.wait(60).exit_code in (0, 3)
-        ends_well(command, whole, path, url)
+        ends_well(command, whole, path, far)
 
 
 def test_a_disk_that_is_full_and_then_is_not(
-    whole: Whole, command: cli.Command, path: Path, database18: str, server18: Server
+    whole: Whole, command: cli.Command, path: Path, url: str, server18: Server
 ) -> None:
-    with small_disk(server18, database18, megabytes=10) as grow:
-        result = moving(command, path, database18).wait(120).expect(3)
+    with small_disk(server18, url, megabytes=10) as grow:
+        result = moving(command, path, url).wait(120).expect(3)
         assert "No space left on device" in result.json()["error"]["message"]
         with closing(sqlite3.connect(path)) as file:
             assert fence.read(file) is None
         grow(200)
-        ends_well(command, whole, path, database18)
+        ends_well(command, whole, path, url)
 
 
 @contextmanager
