@@ -64,6 +64,13 @@ def escaped(text: str) -> str:
     return text.translate(_ESCAPING)
 
 
+def escaped_bytes(data: bytes) -> bytes:
+    """The same for bytes of UTF-8."""
+    for plain, written in _ESCAPES.items():
+        data = data.replace(plain.encode(), written.encode())
+    return data
+
+
 # -- text -----------------------------------------------------------------------------------------
 
 

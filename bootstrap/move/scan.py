@@ -273,7 +273,7 @@ class _Reader:
 
         def pieces() -> Iterator[bytes]:
             for piece in _clean(value, stripped):
-                yield forms.escaped(piece.decode()).encode()
+                yield forms.escaped_bytes(piece)
 
         return pieces, _marked(hasher)
 

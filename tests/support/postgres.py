@@ -51,7 +51,7 @@ class Server:
         self.port = processes.free_port()
         self.data = home / "data"
         self._home = home
-        self._binaries = binaries
+        self.binaries = binaries
         self._password = superuser_password
         self._answers: tuple[pq.Ping, ...] = (pq.Ping.OK,)
         self._daemon = processes.Daemon([], log=home / "log", ready=self._is_ready)
@@ -79,7 +79,7 @@ class Server:
     def start(self, *, wait: bool = True) -> None:
         """Start it, unless it runs; return when it takes connections."""
         self._daemon.argv = processes.unprivileged(
-            str(self._binaries / "postgres"),
+            str(self.binaries / "postgres"),
             f"-D{self.data}",
             f"-p{self.port}",
             f"-clisten_addresses={self.host}",
@@ -186,7 +186,7 @@ class Server:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def _program(self, program: str, *args: str) -> None:
-        command = processes.unprivileged(str(self._binaries / program), *args)
+        command = processes.unprivileged(str(self.binaries / program), *args)
         result = subprocess.run(command, cwd="/", capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"{program}: {result.stdout}{result.stderr}")
