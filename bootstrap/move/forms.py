@@ -9,6 +9,7 @@ import datetime as dt
 import decimal
 import fractions
 import math
+import operator
 import re
 import struct
 import uuid
@@ -262,24 +263,25 @@ class Single:
         if not isinstance(value, int | float):
             raise BadValueError("storage_class", "a number", _as_float(value))
         try:
-            packed = struct.pack("f", value)
+            (single,) = struct.unpack("f", struct.pack("f", value))
         except OverflowError:
             raise BadValueError("precision", "a number that a real holds") from None
-        shortest = next(
-            text for text in (f"{value:.{n}g}" for n in range(1, 10)) if _single(text) == packed
-        )
+        if math.isinf(single):
+            return float_text(single)
+        shortest = _inside(single, _next_single)
         if float(shortest) != value:
             raise BadValueError(
                 "precision", "a number that a real holds", {"round": float(shortest)}
             )
-        return float_text(float(shortest), turn=6)
+        return _spelt(shortest, turn=6)
 
 
-def _single(text: str) -> bytes:
-    try:
-        return struct.pack("f", float(text))
-    except OverflowError:
-        return b""
+def _next_single(value: float, towards: float) -> float:
+    """The real beside this one, in the direction of an infinity."""
+    (bits,) = struct.unpack("i", struct.pack("f", abs(value)))
+    outwards = (towards > 0) == (value > 0)
+    (beside,) = struct.unpack("f", struct.pack("i", bits + (1 if outwards else -1)))
+    return math.copysign(beside, value)
 
 
 def _as_float(value: Any) -> Fixes:
@@ -289,18 +291,20 @@ def _as_float(value: Any) -> Fixes:
         return {}
 
 
-def float_text(value: float, turn: int = 15) -> str:
-    """The shortest digits that are this number, as PostgreSQL writes them.
-
-    It takes an exponent from ten to the power of `turn` on, and below 0.0001.
-    """
-    if value in (float("inf"), float("-inf")):
+def float_text(value: float) -> str:
+    """The shortest digits that are this number, as PostgreSQL writes them."""
+    if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    shortest = repr(value) if abs(value) < _HALVES else _inside(value)
-    sign, digits, exponent = decimal.Decimal(shortest).normalize().as_tuple()
+    shortest = repr(value) if abs(value) < _HALVES else _inside(value, math.nextafter)
+    return _spelt(shortest, turn=15)
+
+
+def _spelt(number: str, turn: int) -> str:
+    """With an exponent from ten to the power of `turn` on, and below 0.0001."""
+    minus = "-" if number.startswith("-") else ""
+    _, digits, exponent = decimal.Decimal(number).normalize().as_tuple()
     assert isinstance(exponent, int)
-    minus = "-" if sign or repr(value).startswith("-") else ""
-    if value == 0:
+    if digits == (0,):
         return f"{minus}0"
     point = len(digits) + exponent
     text = "".join(map(str, digits))
@@ -310,8 +314,8 @@ def float_text(value: float, turn: int = 15) -> str:
     return f"{minus}{text[0]}{fraction}e{point - 1:+03d}"
 
 
-def _inside(value: float) -> str:
-    """The shortest digits that lie nearer to this number than to any other.
+def _inside(value: float, neighbour: Callable[[float, float], float]) -> str:
+    """The shortest digits that lie nearer to this number than to any other of its type.
 
     Python also takes those that lie just in the middle; they are few, and all of large numbers.
     """
@@ -319,9 +323,13 @@ def _inside(value: float) -> str:
     for digits in range(17):
         text = f"{value:.{digits}e}"
         away = fractions.Fraction(text) - exact
-        beside = math.nextafter(value, math.inf if away > 0 else -math.inf)
+        if not away:
+            return text
+        outwards = math.inf if away > 0 else -math.inf
+        beside = neighbour(value, outwards)
         if math.isinf(beside):
-            return repr(value)
+            # The greatest there is: as far as to the next smaller one.
+            beside = neighbour(value, -outwards)
         if 2 * abs(away) < abs(fractions.Fraction(beside) - exact):
             return text
     return repr(value)
@@ -384,7 +392,8 @@ _MOMENT = re.compile(
     r" ?(?P<zone>Z|z|UTC|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
-_SHAPES = {"0000-00-00 00:00:00.000000", "0000-00-00T00:00:00.000000"}
+_SHAPES = {"0000-00-00 00:00:00.000000", "0000-00-00T00:00:00.000000", ""}
+_DATE, _TIME = operator.itemgetter(slice(10)), operator.itemgetter(slice(11, 19))
 _UNITS: Mapping[str, int] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001
 _ISO = "an ISO 8601 time"
@@ -418,20 +427,19 @@ class Moment:
     def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
         if kinds != {str} or self._digits != 6 or set(map(len, values)) != {26}:
             return None
-        if not set("\0".join(values).translate(_DIGITS).split("\0")) <= _SHAPES:
+        joined = "\0".join((*values, ""))
+        if not set(joined.translate(_DIGITS).split("\0")) <= _SHAPES:
             return None
-        dates = {value[:10] for value in values}
-        if not learn(self._dates, dates, dt.date.fromisoformat):
+        if not learn(self._dates, set(map(_DATE, values)), dt.date.fromisoformat):
             return None
-        times = {value[11:19] for value in values}
-        if not learn(self._times, times, dt.time.fromisoformat):
+        if not learn(self._times, set(map(_TIME, values)), dt.time.fromisoformat):
             return None
-        suffix = self._suffix
-        return [
-            f"{value[:10]} {value[11:].rstrip('0').rstrip('.') if value[25] == '0' else value[11:]}"
-            f"{suffix}"
-            for value in values
-        ]
+        joined = joined.replace("T", " ")
+        # Noughts at the end of the fraction, of which there are six at most.
+        for _ in range(6):
+            joined = joined.replace("0\0", "\0")
+        joined = joined.replace(".\0", "\0").replace("\0", f"{self._suffix}\0")
+        return joined.split("\0")[:-1]
 
     def one(self, value: Any) -> str:
         if isinstance(value, str):

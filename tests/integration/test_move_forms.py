@@ -73,6 +73,8 @@ def test_doubles(printed: Printed, value: float) -> None:
 @_QUICK
 @given(st.floats(allow_nan=False, width=32))
 @example(1e6)
+@example(3.4028234663852886e38)
+@example(8.484725402970672e19)
 @example(999999.0)
 def test_reals(printed: Printed, value: float) -> None:
     # What SQLite keeps of a real is the double with the fewest digits that is this real.
