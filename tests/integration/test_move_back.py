@@ -124,6 +124,24 @@ def test_the_deployment_is_on_postgres_from_then_on(run: Run, path: Path, moved:
     assert (refused["moved_to"], refused["expected"]) == (place, mark_of(path).identity)
 
 
+def test_an_expected_identity_goes_over_with_the_move(
+    run: Run, path: Path, database18: str
+) -> None:
+    run("migrate", env={"DATABASE_URL": database18}).expect(0)
+    expected = fence.identity(path)
+    assert expected is not None
+    env = {"DATABASE_URL": database18, "BOOTSTRAPD_EXPECT_IDENTITY": expected}
+    result = run(f"move --json --from sqlite:///{path} --fence", env=env).expect(0)
+    identity = result.json()["cut_over"]["identity"]
+    assert (
+        f"{path} is fenced: it can be read, but not written any more; start the app with "
+        f"DATABASE_URL=postgresql://USER@{look.identity(database18)} (and where it is set, "
+        f"BOOTSTRAPD_EXPECT_IDENTITY={identity})"
+    ) in result.stderr
+    run("run", env=env).expect(7)
+    run("run", env={**env, "BOOTSTRAPD_EXPECT_IDENTITY": identity}).expect(0)
+
+
 def test_auto_never_returns_to_the_file(run: Run, path: Path, moved: str, tmp_path: Path) -> None:
     away = f"postgresql://godel:word@127.0.0.1:{processes.free_port()}/godel"
     env = {
