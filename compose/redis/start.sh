@@ -17,7 +17,7 @@ cat > /run/redis/users.acl <<USERS
 user default off
 user admin on #$(hash "$(cat /run/redis/admin)") ~* &* +@all
 user app on #$(hash "$app") ~* &* +@all -@admin -@dangerous +info +keys +sort +flushdb
-user monitor on #$(hash "$monitor") -@all +ping +info +select +config|get +slowlog|get +slowlog|len +latency|latest +latency|histogram +client|list
+user monitor on #$(hash "$monitor") -@all +ping +info +select +config|get +slowlog|get +slowlog|len +latency|latest +latency|histogram +client|list +client|setname
 USERS
 exec docker-entrypoint.sh redis-server --aclfile /run/redis/users.acl \
     --unixsocket /run/redis/redis.sock "$@"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support import need, processes
-from tests.support.stack import Stack
+from tests.support.stack import FOLDER, Stack
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
@@ -39,27 +39,41 @@ def test_sqlite_is_one_container_and_a_volume(stack: Make) -> None:
     assert [agent["task"] for agent in ours.ask("/api/agents").body] == ["stays"]
 
 
-def test_a_stack_for_tests_beside_the_one_that_is_worked_with(stack: Make) -> None:
+def variables(name: str) -> dict[str, str]:
+    """The settings of one of the files that are copied to .env."""
+    lines = (FOLDER / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_dash_and_its_database_for_tests_apart(stack: Make) -> None:
     ports = {
         f"PORT_TEST_{name}": str(processes.free_port()) for name in ("POSTGRES", "REDIS", "APP")
     }
-    ours = stack(
-        COMPOSE_FILE="compose.yml:compose.test.yml",
-        POSTGRES_DB="dash",
-        TEST_POSTGRES_DB="dash_test",
-        POSTGRES_USER="dash",
-        BOOTSTRAPD_APP="dash",
-        APP_COMMAND="serve",
-        APP_HEALTH_URL="http://127.0.0.1:7374/readyz",
-        **ports,
-    )
-    ours.up()
-    ours.name += "-test"
-    assert ours.container("postgres")["Mounts"] == [
-        mount for mount in ours.container("postgres")["Mounts"] if mount["Type"] == "bind"
-    ]
-    assert "ready: postgres:5432/dash_test is ready at 0005" in ours.logs("bootstrap")
-    ours.up()
+    dash = stack(**variables("dash.env"), **ports)
+    dash.up()
+    assert "ready: postgres:5432/dash is ready at 0005" in dash.logs("bootstrap")
+    assert dash.sql("SELECT count(*) FROM swarm_summary") == "0"
+
+    dash.variables["COMPOSE_FILE"] = "compose.yml:compose.test.yml"
+    try:
+        dash.compose("up", "--wait")
+        assert "ready: postgres:5432/dash_test is ready at 0005" in dash.logs("bootstrap")
+        assert dash.sql("SELECT current_database()") == "dash_test"
+        mounts = dash.compose(
+            *("exec", "-T", "postgres", "findmnt", "-no", "FSTYPE", "/var/lib/postgresql")
+        )
+        assert mounts.stdout.split() == ["tmpfs"]
+    finally:
+        dash.compose("down", "--volumes", "--timeout", "0", expect=None)
+        del dash.variables["COMPOSE_FILE"]
+    assert len(dash.containers()) == 4
+
+
+def test_tarsy_starts_when_its_database_is_ready(stack: Make) -> None:
+    tarsy = stack(**variables("tarsy.env"))
+    tarsy.up()
+    assert healthy(tarsy) == {"postgres", "redis", "app"}
+    assert "ready: postgres:5432/tarsy is ready at " in tarsy.logs("bootstrap")
 
 
 def test_older_postgresql_has_its_volume_where_it_looks_for_it(stack: Make) -> None:

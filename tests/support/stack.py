@@ -281,3 +281,16 @@ class Writer:
         while not self._stop.wait(0.02):
             task = f"task {secrets.token_hex(8)}"
             self.answers.append((task, self._stack.ask("/api/agents", {"task": task}).status))
+
+
+def stand_in(name: str) -> str:
+    """An image of `tests/compose/standins`, made from packages where there is none yet."""
+    need("docker")
+    image = f"bootstrapd-test-standin:{name}"
+    folder = docs.ROOT / "tests" / "compose" / "standins"
+    with (Path(tempfile.gettempdir()) / f"bootstrapd-{name}-{os.getuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = ["docker", "build", "--quiet", "--target", name, "--tag", image, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    return image
