@@ -4,29 +4,41 @@ import re
 from collections.abc import Iterator, Mapping
 
 from bootstrap.doctor import finding
+from bootstrap.doctor.daemon import Daemon
 from bootstrap.doctor.finding import Edit, Finding
 from bootstrap.doctor.nodes import Node
 from bootstrap.doctor.service import Service
 from bootstrap.doctor.stack import Stack
 
 _COMPLETED = "service_completed_successfully"
+_BRINGING_UP = ("run", "migrate")
 _TOOLS = re.compile(
-    r"exporter|pgadmin|adminer|commander|redisinsight|grafana|prometheus|backup|pghero|metabase|wal-g"
+    r"exporter|pgadmin|adminer|commander|redisinsight|grafana|prometheus|backup|pghero|wal-g"
 )
 
 
 def check(stack: Stack) -> Iterator[Finding]:
     """Every fault of order."""
-    early = dict(_early(stack))
-    yield from (found for _, found in early.values())
-    bootstraps = {name for names, _ in early.values() for name in names}
+    bootstraps = _bootstraps(stack)
+    early = list(_early(stack, bootstraps))
+    yield from early
     for each in stack.services.values():
         if each.is_one_shot or _is_waited_for(stack, each):
             yield from _restart(each)
-            if each.name not in bootstraps:
+            # An app that is to wait for it is told of already.
+            if not (early and each.name in bootstraps):
                 yield from _alone(stack, each)
         yield from _conditions(stack, each)
         yield from _pooler(stack, each)
+
+
+def _bootstraps(stack: Stack) -> dict[str, Service]:
+    """The services in which bootstrapd brings the database up and ends."""
+    return {
+        name: each
+        for name, each in stack.services.items()
+        if each.daemon is not None and each.daemon.ends and each.daemon.verb in _BRINGING_UP
+    }
 
 
 def _is_waited_for(stack: Stack, each: Service) -> bool:
@@ -81,56 +93,28 @@ def depend(each: Service, on: str, condition: str) -> Edit:
     return finding.put_in(each.node, "depends_on", *lines)
 
 
-def _early(stack: Stack) -> Iterator[tuple[str, tuple[set[str], Finding]]]:
-    """Apps that can start before bootstrapd has ended, by name."""
-    services = stack.services
-    bootstraps = {
-        name: each
-        for name, each in services.items()
-        if each.daemon is not None and each.is_one_shot and each.daemon.verb in ("run", "migrate")
-    }
-    serving = {
-        name for name, each in services.items() if each.daemon and each.daemon.verb == "serve"
-    }
-    if not bootstraps:
-        return
-    servers = {name for name, each in services.items() if each.kind in ("postgres", "pooler")}
-    for name, each in services.items():
+def _early(stack: Stack, bootstraps: Mapping[str, Service]) -> Iterator[Finding]:
+    """Apps that can start before bootstrapd has ended."""
+    servers = {name for name, each in stack.services.items() if each.kind in ("postgres", "pooler")}
+    for name, each in stack.services.items():
         if each.daemon is not None or each.kind != "other" or each.is_one_shot or _is_tool(each):
             continue
         if not (_talks_to(each, servers) or set(each.conditions) & {*bootstraps, *servers}):
             continue
-        if _waits(services, name, set(bootstraps), serving, set()):
+        beside = [
+            one for one in bootstraps.values() if not one.profiles or one.profiles & each.profiles
+        ]
+        if not beside or _waits(stack, name, set()):
             continue
-        bootstrap = next(
-            (
-                one
-                for one in bootstraps.values()
-                if not one.profiles or one.profiles & each.profiles
-            ),
-            None,
-        )
-        if bootstrap is None:
-            continue
-        node = each.node.get("depends_on", bootstrap.name) or each.node.get("depends_on")
-        shown = each.conditions.get(bootstrap.name)
-        found = (
-            f"it waits for {bootstrap.name} with {shown}"
-            if shown
-            else (f"it does not wait for {bootstrap.name}")
-        )
-        yield (
+        wanted = beside[0].name
+        condition = each.conditions.get(wanted)
+        found = f"it waits for {wanted} with {condition}"
+        yield finding.at(
+            "app-before-bootstrap",
+            each.node.get("depends_on", wanted) or each.node.get("depends_on") or each.node,
             name,
-            (
-                set(bootstraps),
-                finding.at(
-                    "app-before-bootstrap",
-                    node or each.node,
-                    name,
-                    found,
-                    depend(each, bootstrap.name, _COMPLETED),
-                ),
-            ),
+            found if condition else f"it does not wait for {wanted}",
+            depend(each, wanted, _COMPLETED),
         )
 
 
@@ -153,25 +137,28 @@ def _talks_to(each: Service, servers: set[str]) -> bool:
     return False
 
 
-def _waits(
-    services: Mapping[str, Service],
-    name: str,
-    bootstraps: set[str],
-    serving: set[str],
-    seen: set[str],
-) -> bool:
-    """Whether a service, or one that it waits for, waits for the end of bootstrapd."""
-    if name in seen or name not in services:
+def _waits(stack: Stack, name: str, seen: set[str]) -> bool:
+    """Whether a service, or one that it waits for, waits until bootstrapd has done its work."""
+    if name in seen:
         return False
     seen.add(name)
-    for other, condition in services[name].conditions.items():
-        if other in bootstraps and condition == _COMPLETED:
-            return True
-        if other in serving and condition == "service_healthy":
-            return True
-        if other not in bootstraps and _waits(services, other, bootstraps, serving, seen):
+    for other, condition in stack.services[name].conditions.items():
+        each = stack.services.get(other)
+        if each is None:
+            continue
+        if each.daemon is not None:
+            if condition == _done(each.daemon):
+                return True
+        elif _waits(stack, other, seen):
             return True
     return False
+
+
+def _done(how: Daemon) -> str | None:
+    """The condition that holds once the database is up; None for verbs that do not see to it."""
+    if how.ends:
+        return _COMPLETED if how.verb in _BRINGING_UP else None
+    return "service_healthy"
 
 
 def _conditions(stack: Stack, each: Service) -> Iterator[Finding]:

@@ -366,3 +366,39 @@ def test_redis_by_a_script_that_hands_its_options_on(tmp_path: Path) -> None:
         assert rules(tmp_path, service, rule) == []
     service["command"] = ["--save 60 1"]
     assert rules(tmp_path, service, "redis-durability") == ["no appendonly"]
+
+
+COMPLETED = {"condition": "service_completed_successfully"}
+HEALTHY = {"condition": "service_healthy"}
+
+
+@pytest.mark.parametrize(
+    ("app", "is_early"),
+    [
+        ({"depends_on": {"boot": COMPLETED}}, False),
+        ({"depends_on": {"serve": HEALTHY}}, False),
+        ({"depends_on": {"between": {"condition": "service_started"}}}, False),
+        ({"command": "bootstrapd run -- gunicorn", "depends_on": {"db": HEALTHY}}, False),
+        ({"depends_on": ["boot"]}, True),
+        ({"depends_on": {"db": HEALTHY}}, True),
+        ({"depends_on": {"db": HEALTHY, "look": COMPLETED}}, True),
+        ({"depends_on": {"serve": {"condition": "service_started"}, "db": HEALTHY}}, True),
+        ({"environment": {"DATABASE_URL": "postgresql://shop@db:5432/shop"}}, True),
+        ({"environment": {"PGHOST": "db"}}, True),
+        ({"environment": {"PGHOST": "elsewhere"}}, False),
+    ],
+    ids=str,
+)
+def test_an_app_beside_bootstrapd(app: dict[str, Any], is_early: bool, tmp_path: Path) -> None:
+    boot = {"image": "shop:1.4.0", "command": ["bootstrapd", "run"]}
+    found = rules(
+        tmp_path,
+        {"image": "shop:1.4.0", **app},
+        "app-before-bootstrap",
+        db={"image": "postgres:18.6-trixie"},
+        boot=boot,
+        serve={**boot, "command": ["bootstrapd", "serve"], "depends_on": {"boot": COMPLETED}},
+        look={**boot, "command": ["bootstrapd", "wait"]},
+        between={"image": "x:1.1", "depends_on": {"boot": COMPLETED}},
+    )
+    assert len(found) == is_early
