@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Self
 
-from bootstrap import sqlite
+from bootstrap import sqlite, target
 from bootstrap.errors import IdentityError, LockError, RefusedError
 
 # Where the header says how the file may be written and read: 1 is by a journal, 2 by a WAL.
@@ -100,8 +100,8 @@ class Guard:
             )
         self._sealed = True
 
-    def fence(self, identity: str, target: str, report: str, rows: str = "{}") -> Mark:
-        """Mark the file, sealed if it is not yet, as moved to the database `identity` at `target`.
+    def fence(self, identity: str, place: str, report: str, rows: str = "{}") -> Mark:
+        """Mark the file, sealed if it is not yet, as moved to the database `identity` at `place`.
 
         Killed in between, the file is as it was, or it is marked and a further call does the rest.
         Raises what `seal` does, and IdentityError for a file that is fenced already because it was
@@ -117,7 +117,7 @@ class Guard:
         with _explained(self._path):
             before = read(self._connection)
             mode = before.journal_mode if before else self._mode
-            mark = Mark(identity, target, now, report, rows, mode)
+            mark = Mark(identity, place, now, report, rows, mode)
             self._connection.execute(f"drop view if exists {sqlite.MOVED}")
             self._connection.execute(_view(mark))
             self._connection.execute("commit")
@@ -149,11 +149,12 @@ def refuse(connection: sqlite3.Connection, path: Path) -> None:
     """Raise IdentityError where the file is fenced."""
     mark = read(connection)
     if mark is not None:
+        file = shlex.quote(target.sqlite(str(path)).url())
         raise IdentityError(
             f"{path} is fenced: its rows were moved to {mark.target} (database {mark.identity}, at "
             f"{mark.moved_at}), and what is written here would be lost; set DATABASE_URL to "
             f"postgresql://USER@{mark.target}, or go back to the file: bootstrapd move "
-            f"--unfence --from sqlite:///{path}",
+            f"--unfence --from {file}",
             expected=mark.identity,
             moved_to=mark.target,
             moved_at=mark.moved_at,

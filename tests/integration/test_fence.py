@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -331,7 +332,7 @@ def refusal(path: Path, mark: fence.Mark) -> str:
         f"{path} is fenced: its rows were moved to db:5432/godel (database {IDENTITY}, at "
         f"{mark.moved_at}), and what is written here would be lost; set DATABASE_URL to "
         "postgresql://USER@db:5432/godel, or go back to the file: bootstrapd move "
-        f"--unfence --from sqlite:///{path}"
+        f"--unfence --from {shlex.quote(f'sqlite:///{path}')}"
     )
 
 
