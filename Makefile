@@ -20,7 +20,7 @@ PIN_FOR = pyproject.toml requirements/older-pythons.in
 
 .PHONY: help run test lint format bench older ansible requirements wheel clean-build clean-venv \
 	up down logs ps db-up migrate migrate-status migrate-create psql redis-cli \
-	secrets certs rotate-secrets backup restore clean
+	secrets certs rotate-secrets backup restore clean doctor
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -91,6 +91,10 @@ ps: ## its containers
 
 db-up: secrets certs ## PostgreSQL and Redis alone
 	$(IN_STACK) up --wait postgres redis
+
+doctor: $(VENV)/ready ## faults of this host, the compose files, what runs, and the volumes
+	@$(BIN)/bootstrapd doctor --host
+	@cd compose && ../$(BIN)/bootstrapd doctor $(ARGS)
 
 migrate: secrets ## apply what is pending: make migrate ARGS=0021
 	$(IN_STACK) run --rm bootstrap migrate $(ARGS)

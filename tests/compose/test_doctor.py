@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.doctor import examine
+from bootstrap.doctor import examine, interpolate
 from bootstrap.doctor.report import Report
 
 FOLDER = Path(__file__).parents[2] / "compose"
@@ -29,6 +29,16 @@ def test_nothing_is_found_in_our_own_files(chosen: tuple[Path, ...]) -> None:
     examine.files([BASE, *chosen], {}, report)
     assert report.findings == []
     assert report.allowed == []
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*env*")), ids=lambda file: file.name)
+def test_nothing_is_found_with_the_settings_that_are_shipped(file: Path) -> None:
+    settings = interpolate.entries(file.read_text(encoding="utf-8"), {})
+    values = {each.name: each.value for each in settings if each.value is not None}
+    files = [FOLDER / name for name in values.get("COMPOSE_FILE", BASE.name).split(":")]
+    report = Report()
+    examine.files(files, values, report)
+    assert report.findings == []
 
 
 # What is replaced in compose.yml, by what, and the one rule that finds it.
