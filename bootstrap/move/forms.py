@@ -189,8 +189,8 @@ class Boolean:
         if isinstance(value, str) and value.lower() in self._TEXTS:
             return self._TEXTS[value.lower()]
         fixes: dict[Action, Any] = {}
-        if isinstance(value, int | float):
-            fixes["convert"] = int(bool(value))
+        if isinstance(value, float) and value in self._WORDS:
+            fixes["convert"] = int(value)
         elif isinstance(value, str) and value.strip().lower() in self._MORE:
             fixes["convert"] = self._MORE[value.strip().lower()]
         raise BadValueError("boolean", "0, 1, true or false", fixes)

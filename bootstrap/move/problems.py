@@ -6,26 +6,6 @@ from typing import Any, Literal, get_args
 
 from bootstrap.errors import SettingsError
 
-# storage_class  a value of a storage class that the column cannot take, such as text in an integer
-# boolean        anything but 0, 1, true, false (t, f)
-# integer_range  wider than the column
-# precision      a number that would lose digits
-# too_long       text over varchar(n)
-# time           no time in a form that is known, or that the rule for the column does not cover
-# json           not JSON, or JSON that PostgreSQL does not take
-# nul            a NUL character in text, \u0000 in JSON
-# utf8           text that is not UTF-8
-# enum           a word that the enumeration does not have
-# check          a CHECK of the target is broken
-# not_null       NULL where the target takes none
-# duplicate      a key that the target takes only once
-# orphan         a reference to a row that is not there
-# other          the target's type does not take it (uuid, inet, arrays, ...)
-# unknown_table  the source has rows in a table that the target lacks
-# unknown_column the source has values in a column that the target lacks
-# missing_table  the target has a table that the source lacks
-# missing_column the target has a column, without a default, that the source lacks
-# damaged        the source file itself is damaged (integrity_check)
 Class = Literal[
     "storage_class",
     "boolean",
@@ -49,15 +29,31 @@ Class = Literal[
     "damaged",
 ]
 CLASSES: tuple[Class, ...] = get_args(Class)
+WHAT: Mapping[Class, str] = {
+    "storage_class": "a value of a kind that the column does not take, as text in an integer",
+    "boolean": "anything but 0, 1, `true` and `false`",
+    "integer_range": "a number wider than the column",
+    "precision": "a number that would lose digits",
+    "too_long": "a text longer than its `varchar(n)`",
+    "time": "no time in ISO 8601, or a number in a column for which `--time` gives no rule",
+    "json": "no JSON, or some that PostgreSQL does not take",
+    "nul": "a NUL in text, `\\u0000` in `jsonb`",
+    "utf8": "text that is not UTF-8",
+    "enum": "a word that the enumeration does not have",
+    "check": "a row that breaks a CHECK",
+    "not_null": "NULL where there must be a value",
+    "duplicate": "a key that is there already; the first row in the file keeps it",
+    "orphan": "a reference to a row that is not there, or that is left out",
+    "other": "what a type such as `uuid` or `inet` does not take",
+    "unknown_table": "a table with rows that the target does not have",
+    "unknown_column": "a column with values that the target does not have",
+    "missing_table": "a table of the target that the file does not have",
+    "missing_column": "a column that must have values, and that the file does not have",
+    "damaged": "damage of the file itself, found by SQLite's integrity check",
+}
 
-# stop      nothing is moved (the default of every class)
-# skip      the row goes to the reject file instead
-# null      NULL in place of the value, where the column takes it
-# strip     without the characters that cannot be stored
-# truncate  cut to the length of the column
-# round     rounded to the digits of the column
-# convert   what means the same without doubt: '12' in an integer column, 12.0, 'yes' as a boolean
-# leave     the table or column is left out (of the source) or left empty (in the target)
+# stop: nothing is moved. skip: the row goes to the reject file. null, strip, truncate, round: as
+# they say. convert: to what means the same without doubt. leave: that table or column is left out.
 Action = Literal["stop", "skip", "null", "strip", "truncate", "round", "convert", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
@@ -81,7 +77,7 @@ ALLOWED: Mapping[Class, tuple[Action, ...]] = {
     "unknown_table": ("stop", "leave"),
     "unknown_column": ("stop", "leave"),
     "missing_table": ("stop", "leave"),
-    "missing_column": ("stop", "leave"),
+    "missing_column": ("stop",),
     "damaged": ("stop",),
 }
 

@@ -13,6 +13,7 @@ import yaml
 
 from bootstrap import app, catalog, errors, findings, options
 from bootstrap.lint import rules
+from bootstrap.move import problems
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -112,6 +113,21 @@ def findings_table() -> str:
     )
 
 
+def problems_table() -> str:
+    """The classes of what cannot be moved as it is, and what may be done about each."""
+    return _table(
+        ("class", "what it is", "instead of stopping"),
+        (
+            (
+                f"`{kind}`",
+                problems.WHAT[kind],
+                ", ".join(f"`{action}`" for action in problems.ALLOWED[kind][1:]),
+            )
+            for kind in problems.CLASSES
+        ),
+    )
+
+
 def apps_table() -> str:
     """The shipped apps and what they take where nothing is configured."""
     return _table(
@@ -201,6 +217,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes_table,
     "settings": settings_table,
     "findings": findings_table,
+    "problems": problems_table,
     "lint": lint_table,
     "doctor": doctor_table,
     "apps": apps_table,
