@@ -26,6 +26,8 @@ RUN sed -e 's/^Suites:.*/Suites: bookworm/' /etc/apt/sources.list.d/debian.sourc
         prometheus-redis-exporter \
     && systemctl disable prometheus prometheus-node-exporter prometheus-postgres-exporter \
         prometheus-redis-exporter
+# Nothing of these starts by itself, and the first boot has nothing to catch up with.
+RUN systemctl disable redis-server && touch /etc/.updated /var/.updated
 """
 
 

@@ -129,7 +129,7 @@ class Site:
             capture_output=True,
         )
         self.hosts[name] = host = Host(name, container, _address(container))
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + 240
         while "running" not in (state := host.run("systemctl is-system-running", check=False)):
             assert time.monotonic() < deadline_s, f"{name} is {state!r}"
             if "degraded" in state:
