@@ -64,7 +64,7 @@ def plans(
         found += missing
         made.append(Plan(theirs, table, tuple(pairs), source.count(theirs.name)))
     taken = {plan.source.name for plan in made}
-    for name in ours:
+    for name in (*ours, *source.virtual()):
         if name not in taken and _any(source, name):
             what = "a table of this name in the target"
             found.append(_problem(request, "unknown_table", name, what))

@@ -73,6 +73,11 @@ class Source:
                 found[name] = self._table(name, bool(without_rowid))
         return dict(sorted(found.items()))
 
+    def virtual(self) -> list[str]:
+        """Tables whose rows are kept by a module, such as those for full text search."""
+        rows = self.connection.execute("pragma table_list")
+        return sorted(name for _, name, kind, *_ in rows if kind == "virtual")
+
     def _table(self, name: str, without_rowid: bool) -> Table:
         columns, keys = [], []
         for _, column, _, _, _, key, hidden in self.connection.execute(
