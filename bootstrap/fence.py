@@ -122,7 +122,8 @@ class Guard:
             self._connection.execute(_view(mark))
             self._connection.execute("commit")
             # A WAL is a file of its own, which a reader of the fenced file could not set up anew.
-            self._connection.execute("pragma journal_mode = delete")
+            (now_in,) = self._connection.execute("pragma journal_mode = delete").fetchone()
+            assert now_in == "delete", f"the file stays in mode {now_in}"
             _write_version(self._descriptor, _NOBODYS_VERSION)
             self._connection.close()
         return mark
