@@ -1,4 +1,4 @@
-"""The cut over of a move, and the way back: the fence is lifted unless rows would be lost (F12)."""
+"""The cut over of a move, and the way back: the fence is lifted unless rows would be lost."""
 
 import shutil
 import sqlite3

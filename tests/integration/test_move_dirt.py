@@ -1,4 +1,4 @@
-"""Dirty files: each planted fault is found with its place, and nothing else is (F2 to F6).
+"""Dirty files: each planted fault is found with its place, and nothing else is.
 
 `DIRTY_FILES=500` for more of them.
 """

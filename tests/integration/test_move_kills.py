@@ -1,4 +1,4 @@
-"""A move that is cut short anywhere, and run again: the same rows and the same report (F9).
+"""A move that is cut short anywhere, and run again: the same rows and the same report.
 
 `MOVE_KILLS=200` for all; here each of a few kills has a slice of the whole duration to fall into.
 """

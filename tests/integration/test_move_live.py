@@ -1,4 +1,4 @@
-"""A file that is written while it is moved: what goes is of one moment, the rest is told (F12)."""
+"""A file that is written while it is moved: what goes is of one moment, the rest is told."""
 
 import secrets
 import sqlite3
