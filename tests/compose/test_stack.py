@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,14 @@ def test_no_secret_is_seen_from_outside_the_files(shared: Stack) -> None:
     for where, text in seen.items():
         for value in values:
             assert value not in text, where
+
+
+def test_doctor_finds_no_fault_in_what_runs(shared: Stack) -> None:
+    doctor = (sys.executable, "-m", "bootstrap", "doctor")
+    looked = shared.run(*doctor, env={"PYTHONPATH": str(docs.ROOT)})
+    assert looked.stdout == (
+        f"compose.yml, project {shared.name} (6 containers): 0 errors, 0 warnings, 0 allowed\n"
+    )
 
 
 def test_secrets_are_made_once_and_closed_to_others(stack: Make) -> None:
