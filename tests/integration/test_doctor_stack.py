@@ -19,7 +19,7 @@ from bootstrap.doctor import volumes
 from tests.support import need
 from tests.support.cli import Result
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 Run = Callable[..., Result]
 IMAGE = "postgres:18"
