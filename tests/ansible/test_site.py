@@ -1,0 +1,266 @@
+"""A bare host becomes a running, guarded database host, seen from outside.
+
+`BOOTSTRAPD_TEST_RELEASES=bookworm,trixie,forky` tries each of these releases of Debian, with the
+PostgreSQL and the Python that each has.
+"""
+
+import json
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.hosts import Host, Site
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
+
+RELEASES = os.environ.get("BOOTSTRAPD_TEST_RELEASES", "trixie").split(",")
+POSTGRES = {"bookworm": 15, "trixie": 17, "forky": 18}
+PYTHON = {"bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
+GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]
+
+
+class Database:
+    """The database `godel` on a host, as a client on another machine sees it."""
+
+    def __init__(self, site: Site, host: Host) -> None:
+        self._site = site
+        self._host = host
+
+    def connect(
+        self, role: str, password: str | None = None, **options: str
+    ) -> psycopg.Connection[Any]:
+        """Log in over the network, with the server's certificate and name verified."""
+        given: dict[str, Any] = {
+            "host": self._host.name,
+            "hostaddr": self._host.address,
+            "dbname": "godel",
+            "user": f"godel_{role}",
+            "password": password or self._site.secret(f"postgresql/godel_{role}"),
+            "sslmode": "verify-full",
+            "sslrootcert": self._site.authority,
+            "connect_timeout": 20,
+        }
+        return psycopg.connect(autocommit=True, **given | options)
+
+    def ask(self, role: str, statement: str, password: str | None = None) -> list[Any]:
+        """The rows that a statement returns to this role."""
+        with self.connect(role, password) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def _get(url: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None)
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def _until(sentence: str, true: Callable[[], bool], deadline_s: float = 120) -> None:
+    end_s = time.monotonic() + deadline_s
+    while not true():
+        assert time.monotonic() < end_s, f"not within {deadline_s} s: {sentence}"
+        time.sleep(0.5)
+
+
+EVERYWHERE = {"database": ["db"], "redis": ["db"], "app": ["db"]}
+
+
+def _settings(site: Site, wheelhouse: Path) -> dict[str, Any]:
+    return {
+        "deployment": "shop",
+        "postgresql_memory_mb": 512,
+        "postgresql_databases": [{"name": "godel", "extensions": ["pg_trgm"]}],
+        "postgresql_listen": ["*"],
+        "postgresql_clients": [site.me],
+        "bootstrapd_wheelhouse": str(wheelhouse),
+        "bootstrapd_apps": [
+            {
+                "name": "godel",
+                "redis": True,
+                "command": GODEL,
+                "environment": {"GODEL_API_ADDRESS": "0.0.0.0:7373"},
+                "listen": 7373,
+                "clients": [site.me],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_bare_host(site: Site, release: str, wheels: Callable[[str], Path]) -> None:
+    host = site.start("db", f"systemd-host:{release}")
+    site.write(EVERYWHERE, **_settings(site, wheels(PYTHON[release])))
+
+    # Check mode passes on a bare host, and writes nothing there.
+    before = host.run("find /etc /opt /var/lib -xdev -newer /proc/1 -not -path '*/apt/*' | sort")
+    site.play("site", "--check", "--diff").expect()
+    after = host.run("find /etc /opt /var/lib -xdev -newer /proc/1 -not -path '*/apt/*' | sort")
+    assert after == before
+
+    # The first run says nothing that is secret, however much it is asked to say; the second
+    # changes nothing.
+    first = site.play("site", "-vvv", "--diff").expect()
+    assert site.secrets() != []
+    assert [secret for secret in site.secrets() if secret in first.output] == []
+    second = site.play("site", "--diff").expect()
+    assert second.changed == {"db": 0}, second.output
+    print(f"{release}: a converged run takes {second.duration_s:.0f} s")
+
+    _the_database_is_guarded(Database(site, host), POSTGRES[release])
+    _the_app_answers(host)
+    _units_are_hardened(host)
+    _the_app_waits_for_its_database(host, POSTGRES[release])
+
+
+@pytest.mark.benchmark
+def test_what_changes_reaches_the_host_that_is_there(
+    site: Site, prepared: str, wheels: Callable[[str], Path]
+) -> None:
+    """The long form: a password, a certificate, a restart, a failure, the end."""
+    host = site.start("db", prepared)
+    settings = _settings(site, wheels("3.13"))
+    site.write(EVERYWHERE, **settings)
+    database = Database(site, host)
+    site.play("site").expect()
+    _get(f"http://{host.address}:7373/api/agents", {"task": "stay"})
+
+    # A password of the inventory reaches the database that is there, and its rows stay.
+    old = site.secret("postgresql/godel_app")
+    changed = 'a: "new" one @ % $ # é'
+    settings["postgresql_passwords"] = {"godel_app": changed}
+    settings["postgresql_tls_names"] = ["db", "localhost", "elsewhere"]
+    site.write(EVERYWHERE, **settings)
+    since = database.ask("monitor", "select pg_postmaster_start_time()")
+    third = site.play("site", "-vvv", "--diff", "--tags", "postgresql,bootstrapd").expect()
+    assert changed not in third.output
+    # The new certificate is shown without a restart.
+    assert database.ask("monitor", "select pg_postmaster_start_time()") == since
+    database.connect("monitor", host="elsewhere").close()
+    assert database.ask("app", "select count(*) from agents", changed) == [(1,)]
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        database.connect("app", old)
+    _until("the app answers with its new password", lambda: _agents(host) == 1)
+
+    # What needs a restart is announced, and the restart is one.
+    settings["postgresql_settings"] = {"max_connections": 90}
+    site.write(EVERYWHERE, **settings)
+    fourth = site.play("site", "--tags", "postgresql").expect()
+    announced = "postgresql@17-main restarts for: max_connections"
+    assert announced in " ".join(fourth.output.split())
+    assert database.ask("monitor", "show max_connections") == [("90",)]
+    _until("the app has new connections", lambda: _agents(host) == 1)
+
+    # A database that cannot be brought up is named with its runbook, and other apps go on.
+    more = [*settings["bootstrapd_apps"], {"name": "tarsy", "command": ["/bin/sleep", "inf"]}]
+    site.write(EVERYWHERE, **settings | {"bootstrapd_apps": more})
+    failed = site.play("site", "--tags", "bootstrapd").expect(2)
+    assert "(exit code 3, runbook: refused)" in " ".join(failed.output.split())
+    assert host.run("systemctl is-active tarsy", check=False).strip() == "inactive"
+    assert _agents(host) == 1
+
+    # Nothing is destroyed unless the deployment's name is typed.
+    refused = site.play("destroy").expect(2)
+    assert "wanted -e confirm=shop, found no confirmation" in " ".join(refused.output.split())
+    site.write(EVERYWHERE, **settings)
+    site.play("check").expect()
+    site.play("destroy", "-e", "confirm=shop").expect()
+    left = host.run("ls -d /var/lib/postgresql/*/main /var/lib/redis /opt/bootstrapd", check=False)
+    assert left == ""
+
+
+def _the_database_is_guarded(database: Database, major: int) -> None:
+    """Each role may do its work and no more, over TLS and with a password alone."""
+    version = "select current_setting('server_version_num')::int / 10000, current_user"
+    assert database.ask("migrator", version) == [(major, "godel_owner")]
+    tls = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+    assert database.ask("app", tls) == [(True,)]
+    database.ask("migrator", "create table made (id int primary key)")
+    assert database.ask("app", "insert into made values (1) returning id") == [(1,)]
+    assert database.ask("readonly", "select id from made") == [(1,)]
+    for role, statement in (
+        ("app", "create table other (id int)"),
+        ("app", "create temporary table other (id int)"),
+        ("app", "create schema other"),
+        ("app", "alter table made add column note text"),
+        ("app", "drop table made"),
+        ("readonly", "delete from made"),
+        ("monitor", "select * from made"),
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            database.ask(role, statement)
+    database.ask("migrator", "drop table made")
+    assert database.ask("monitor", "select count(*) > 0 from pg_stat_activity") == [(True,)]
+    with pytest.raises(psycopg.OperationalError, match="no encryption"):
+        database.connect("app", sslmode="disable")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        database.connect("app", "wrong")
+    with pytest.raises(psycopg.OperationalError, match='does not match host name "elsewhere"'):
+        database.connect("app", host="elsewhere")
+    with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects connection"):
+        database.connect("app", "any", user="postgres")
+
+
+def _agents(host: Host) -> int:
+    try:
+        return len(_get(f"http://{host.address}:7373/api/agents"))
+    except OSError:
+        return -1
+
+
+def _the_app_answers(host: Host) -> None:
+    assert _get(f"http://{host.address}:7373/api/agents") == []
+    _get(f"http://{host.address}:7373/api/agents", {"task": "look from outside"})
+    assert _agents(host) == 1
+    # Nobody was let in to Redis: the firewall does not even refuse.
+    with pytest.raises(TimeoutError):
+        socket.create_connection((host.address, 6379), timeout=3)
+
+
+def _units_are_hardened(host: Host) -> None:
+    for unit in ("bootstrapd@godel", "godel"):
+        words = host.run(f"systemd-analyze security --no-pager {unit}.service | tail -n 1").split()
+        exposure = float(words[words.index("level") + 3] if "level" in words else words[-3])
+        assert exposure <= 2.0, words
+    # No secret is in an argument, an environment or a file that others may read.
+    shown = host.run(
+        "systemctl show godel bootstrapd@godel; ps axww -o args;"
+        " cat /etc/bootstrapd/godel/*.env /etc/systemd/system/*godel*/* /opt/bootstrapd/apps/*;"
+        " for p in $(systemctl show -P MainPID godel bootstrapd@godel);"
+        " do tr '\\0' '\\n' < /proc/$p/environ; done"
+    )
+    for name in ("app_password", "migrator_password", "redis_url"):
+        secret = host.run(f"cat /etc/bootstrapd/godel/credentials/{name}")
+        assert len(secret) > 20
+        assert secret not in shown
+        mode = host.run(f"stat -c '%a %U' /etc/bootstrapd/godel/credentials/{name}").strip()
+        assert mode == "600 root"
+
+
+def _the_app_waits_for_its_database(host: Host, major: int) -> None:
+    """It does not start before its database is ready, and then starts by itself."""
+
+    def state(unit: str) -> str:
+        return host.run(f"systemctl is-active {unit}", check=False).strip()
+
+    host.run(f"systemctl stop bootstrapd@godel postgresql@{major}-main")
+    assert state("godel") == "inactive"
+    host.run("systemctl start --no-block godel")
+    _until("bootstrapd waits", lambda: state("bootstrapd@godel") == "activating")
+    told = "systemctl show -P StatusText bootstrapd@godel"
+    _until("it says what for", lambda: "localhost:5432/godel" in host.run(told))
+    time.sleep(3)
+    assert (state("bootstrapd@godel"), state("godel")) == ("activating", "inactive")
+    host.run(f"systemctl start postgresql@{major}-main")
+    _until("the app runs", lambda: state("godel") == "active")
+    assert state("bootstrapd@godel") == "active"
+    # Killed, it comes back.
+    host.run("systemctl kill --signal=KILL godel")
+    _until("the app runs again", lambda: _agents(host) == 1)
