@@ -1,6 +1,6 @@
 """A bare host becomes a running, guarded database host, seen from outside.
 
-`BOOTSTRAPD_TEST_RELEASES=bookworm,trixie,forky` tries each of these releases of Debian, with the
+`HOST_RELEASES=bookworm,trixie,forky` tries each of these releases of Debian, with the
 PostgreSQL and the Python that each has.
 """
 
@@ -20,7 +20,7 @@ from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
-RELEASES = os.environ.get("BOOTSTRAPD_TEST_RELEASES", "trixie").split(",")
+RELEASES = os.environ.get("HOST_RELEASES", "trixie").split(",")
 POSTGRES = {"bookworm": 15, "trixie": 17, "forky": 18}
 PYTHON = {"bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
 GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]

@@ -1,6 +1,6 @@
 """Database and app on hosts of their own, reached over SSH, and what survives a cut connection.
 
-With `-m benchmark`, `BOOTSTRAPD_TEST_INTERRUPTIONS=20` interrupts as many runs.
+With `-m benchmark`, `HOST_INTERRUPTIONS=20` interrupts as many runs.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
-INTERRUPTIONS = int(os.environ.get("BOOTSTRAPD_TEST_INTERRUPTIONS", "2"))
+INTERRUPTIONS = int(os.environ.get("HOST_INTERRUPTIONS", "2"))
 GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]
 
 
@@ -95,7 +95,7 @@ def test_an_interrupted_run_is_mended_by_the_next(
         {"database": ["db"], "redis": ["db"], "app": ["db"]},
         **_variables(wheels("3.13")),
     )
-    chance = random.Random(os.environ.get("BOOTSTRAPD_TEST_SEED", str(time.time_ns())))
+    chance = random.Random(os.environ.get("HOST_SEED", str(time.time_ns())))
     tasks = _tasks(site)
     for number in range(INTERRUPTIONS):
         at = chance.randrange(10, tasks)
