@@ -11,8 +11,8 @@ from tests.support.clusters import says, sql
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
 
-# The full form: BOOTSTRAPD_TEST_UPGRADE_ROWS=1000000
-ROWS = int(os.environ.get("BOOTSTRAPD_TEST_UPGRADE_ROWS", "20000"))
+# The full form: HOST_ROWS=1000000
+ROWS = int(os.environ.get("HOST_ROWS", "20000"))
 DIGEST = (
     "select (select md5(string_agg(o::text, ',' order by id)) from orders o),"
     " (select md5(string_agg(l::text, ',' order by id)) from lines l)"
