@@ -1,6 +1,6 @@
 """Database and app on hosts of their own, reached over SSH, and what survives a cut connection.
 
-With `-m benchmark`, `HOST_INTERRUPTIONS=20` interrupts as many runs.
+`HOST_INTERRUPTIONS=20` interrupts as many runs.
 """
 
 import json
@@ -86,7 +86,6 @@ def test_database_and_app_apart_over_ssh(
         assert other.run(knock).strip() == "124"
 
 
-@pytest.mark.benchmark
 def test_an_interrupted_run_is_mended_by_the_next(
     site: Site, prepared: str, wheels: Callable[[str], Path]
 ) -> None:
