@@ -116,7 +116,7 @@ def test_no_secret_is_seen_from_outside_the_files(shared: Stack) -> None:
         for path in shared.secrets.iterdir()
         if not path.name.startswith(".")
     ]
-    assert len(values) == 7
+    assert len(values) == 8
     seen = {"inspect": json.dumps(shared.containers()), "logs": shared.logs()}
     for container in shared.containers():
         if not container["State"]["Running"]:
@@ -141,11 +141,11 @@ def test_doctor_finds_no_fault_in_what_runs(shared: Stack) -> None:
 
 def test_secrets_are_made_once_and_closed_to_others(stack: Make) -> None:
     ours = stack()
-    assert ours.script("secrets").stdout.count("made ./secrets/") == 7
+    assert ours.script("secrets").stdout.count("made ./secrets/") == 8
     assert oct(ours.secrets.stat().st_mode)[-3:] == "700"
     before = {path.name: path.read_bytes() for path in ours.secrets.iterdir()}
     assert {len(text) for name, text in before.items() if name.endswith("password")} == {32}
-    assert len(set(before.values())) == 7
+    assert len(set(before.values())) == 8
     assert ours.script("secrets").stdout == ""
     assert {path.name: path.read_bytes() for path in ours.secrets.iterdir()} == before
     (ours.secrets / "redis_password").chmod(0o644)

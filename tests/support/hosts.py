@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ class Site:
         self.folder = folder
         self.name = f"bootstrapd-{secrets.token_hex(4)}"
         self.hosts: dict[str, Host] = {}
+        # The path of a Unix socket has room for 107 characters, and pytest's folders are long.
+        self._sockets = tempfile.mkdtemp(prefix="ssh-")
         subprocess.run(["docker", "network", "create", self.name], check=True, capture_output=True)
 
     def start(self, name: str, image: str, *options: str) -> Host:
@@ -180,7 +183,12 @@ class Site:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        return kept | {"HOME": str(home), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+        return kept | {
+            "HOME": str(home),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": self._sockets,
+            "LC_ALL": "C.UTF-8",
+        }
 
     def secret(self, name: str) -> str:
         """A secret that was generated, as `postgresql/godel_app`."""
@@ -211,6 +219,7 @@ class Site:
             with contextlib.suppress(subprocess.CalledProcessError):
                 host.kill()
         subprocess.run(["docker", "network", "rm", self.name], check=False, capture_output=True)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 def _address(container: str) -> str:
