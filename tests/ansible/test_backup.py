@@ -86,7 +86,9 @@ def test_a_wrong_delete_is_taken_back_on_the_same_host_and_on_another(
     for host in (first, second):
         assert sql(host, "select pg_is_in_recovery()") == "f"
         sql(host, "insert into items values (0, 'after')", "shop")
-        host.run("systemctl start postgresql-backup-full@main postgresql-backup-check@main")
+        for unit in ("postgresql-backup-full@main", "postgresql-backup-check@main"):
+            done = host.run(f"systemctl start {unit} || journalctl --unit={unit} --lines=20")
+            assert done == "", f"{host.name}: {done}"
     assert site.play(role).expect(0).changed == {"db1": 0, "db2": 0}
 
     # What cannot be is refused, and the data stay.
