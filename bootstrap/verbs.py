@@ -10,9 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bootstrap import adopt as adopting
 from bootstrap import (
-    ahead,
     child,
     database,
     drift,
@@ -20,10 +18,8 @@ from bootstrap import (
     expected,
     history,
     journal,
-    migrate,
     obstacles,
     opening,
-    own,
     pin,
     pipeline,
     report,
@@ -33,12 +29,13 @@ from bootstrap import (
 )
 from bootstrap import place as places
 from bootstrap import plan as planning
-from bootstrap import seed as seeding
 from bootstrap import validate as validating
 from bootstrap.errors import DriftError
 from bootstrap.place import Place
 
 if TYPE_CHECKING:
+    from bootstrap import migrate
+    from bootstrap import seed as seeding
     from bootstrap.lint import stage as linting
 
 Document = Mapping[str, Any]
@@ -137,6 +134,8 @@ def adopt(
     loaded: settings.Loaded, record: journal.Journal, stop: threading.Event, revision: str
 ) -> Document:
     """Give a database without a history one, if it is what `revision` makes."""
+    from bootstrap import adopt as adopting
+
     with places.opened(loaded, record, stop, to_write=True) as place:
         destination = planning.resolve(place.known, revision)
         pin.check(place.here, place.base.look())
@@ -171,6 +170,8 @@ def plan(
         record.event("planned", wanted.message)
         text = ""
         if wanted.pending:
+            from bootstrap import migrate, own
+
             text, left = own.remarks(place.here, place.known, sight, wanted)
             if left.pending:
                 with child.Worker(place.here, record, run="plan", stop=stop, reads=True) as worker:
@@ -208,6 +209,8 @@ def status(
         unknown = place.known.unknown(sight.current)
         standing = None
         if unknown:
+            from bootstrap import ahead
+
             notes = tuple(past.notes.values())
             standing = ahead.look(place.here, place.known, notes, sight.current)
         # From a revision that is not known here, no way forward is known either.
@@ -244,6 +247,8 @@ def new(
         opening.database(loaded, record, stop, to_write=False) as opened,
         child.Worker(opened.here, record, run="new", stop=stop) as worker,
     ):
+        from bootstrap import migrate
+
         paths = migrate.write_new(opened.here, worker, name, autogenerate=autogenerate)
     return {"changed": True, "paths": list(paths)}
 
@@ -311,9 +316,11 @@ def seed(
     loaded: settings.Loaded,
     record: journal.Journal,
     stop: threading.Event,
-    demo: seeding.Demo | None = None,
+    demo: "seeding.Demo | None" = None,
 ) -> Document:
     """Insert the missing reference rows into a database that is at head; then demo rows."""
+    from bootstrap import seed as seeding
+
     with places.opened(loaded, record, stop, to_write=True) as place:
         with place.recording():
             pin.check(place.here, place.base.look())
@@ -364,8 +371,10 @@ def unfence(
 
 
 @contextlib.contextmanager
-def _stage(place: Place, doing: str) -> Iterator[tuple[migrate.Stage, child.Worker]]:
+def _stage(place: Place, doing: str) -> Iterator[tuple["migrate.Stage", child.Worker]]:
     """The migrate stage under the lock, with a worker to do it."""
+    from bootstrap import migrate
+
     here, base, record, stop = place.here, place.base, place.record, place.stop
     with place.recording():
         run, started = places.run_name(), place.early.take(here)
@@ -381,7 +390,7 @@ def _plan(place: Place) -> planning.Plan:
     return place.plan(place.base.look(), or_ahead=False)
 
 
-def _changed(place: Place, done: migrate.Migrated | None) -> Document:
+def _changed(place: Place, done: "migrate.Migrated | None") -> Document:
     steps = done.steps if done else ()
     left = place.plan(place.base.look())
     place.record.set(revisions=left.current, pending=len(left.pending))
