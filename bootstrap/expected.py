@@ -12,14 +12,12 @@ from typing import Literal
 
 from bootstrap import (
     catalog,
-    child,
     database,
     findings,
     journal,
     libpq,
     plan,
     revisions,
-    scratch,
     settings,
 )
 from bootstrap import target as targets
@@ -185,6 +183,8 @@ def replayed(
 
     Raises MigrationError where a revision needs more than the revisions before it.
     """
+    from bootstrap import child, scratch
+
     goal: Sequence[str] = known.heads if revision == "heads" else (revision,)
     total = len(known.ancestors(goal))
     with scratch.database(loaded, record, dialect) as place:

@@ -3,11 +3,10 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bootstrap import (
     catalog,
-    child,
     database,
     expected,
     findings,
@@ -18,6 +17,9 @@ from bootstrap import (
 from bootstrap.catalog import Finding
 from bootstrap.errors import DriftError
 from bootstrap.findings import Means
+
+if TYPE_CHECKING:
+    from bootstrap import child
 
 # Alembic's words for differences between models and database, in the catalog's.
 _KINDS: Mapping[str, catalog.Kind] = {
@@ -72,7 +74,7 @@ def validate(
     loaded: settings.Loaded,
     base: database.Database,
     known: revisions.Graph,
-    worker: Callable[[], child.Worker],
+    worker: "Callable[[], child.Worker]",
     record: journal.Journal,
     stop: threading.Event,
 ) -> Validated:
@@ -105,10 +107,12 @@ def by_catalog(
 def by_models(
     loaded: settings.Loaded,
     base: database.Database,
-    worker: child.Worker,
+    worker: "child.Worker",
     record: journal.Journal,
 ) -> Validated:
     """Compare the declared models with the live schema, by Alembic's own comparison."""
+    from bootstrap import child
+
     try:
         answer = worker.call("compare", metadata=loaded.app.metadata)
     except child.WorkerError as error:

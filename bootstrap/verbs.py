@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bootstrap import (
-    child,
     database,
     drift,
     edits,
@@ -34,7 +33,7 @@ from bootstrap.errors import DriftError
 from bootstrap.place import Place
 
 if TYPE_CHECKING:
-    from bootstrap import migrate
+    from bootstrap import child, migrate
     from bootstrap import seed as seeding
     from bootstrap.lint import stage as linting
 
@@ -170,7 +169,7 @@ def plan(
         record.event("planned", wanted.message)
         text = ""
         if wanted.pending:
-            from bootstrap import migrate, own
+            from bootstrap import child, migrate, own
 
             text, left = own.remarks(place.here, place.known, sight, wanted)
             if left.pending:
@@ -243,12 +242,12 @@ def new(
     autogenerate: bool,
 ) -> Document:
     """Write a new revision file from the project's template."""
+    from bootstrap import child, migrate
+
     with (
         opening.database(loaded, record, stop, to_write=False) as opened,
         child.Worker(opened.here, record, run="new", stop=stop) as worker,
     ):
-        from bootstrap import migrate
-
         paths = migrate.write_new(opened.here, worker, name, autogenerate=autogenerate)
     return {"changed": True, "paths": list(paths)}
 
@@ -263,13 +262,19 @@ def validate(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
             record.stage("validate", "comparing the database with what is wanted"),
             contextlib.ExitStack() as stack,
         ):
+
+            def worker() -> "child.Worker":
+                from bootstrap import child
+
+                return stack.enter_context(
+                    child.Worker(place.here, record, run="validate", stop=stop)
+                )
+
             found = validating.validate(
                 place.here,
                 place.base,
                 place.known,
-                lambda: stack.enter_context(
-                    child.Worker(place.here, record, run="validate", stop=stop)
-                ),
+                worker,
                 record,
                 stop,
             )
@@ -319,6 +324,7 @@ def seed(
     demo: "seeding.Demo | None" = None,
 ) -> Document:
     """Insert the missing reference rows into a database that is at head; then demo rows."""
+    from bootstrap import child
     from bootstrap import seed as seeding
 
     with places.opened(loaded, record, stop, to_write=True) as place:
@@ -371,9 +377,9 @@ def unfence(
 
 
 @contextlib.contextmanager
-def _stage(place: Place, doing: str) -> Iterator[tuple["migrate.Stage", child.Worker]]:
+def _stage(place: Place, doing: str) -> Iterator[tuple["migrate.Stage", "child.Worker"]]:
     """The migrate stage under the lock, with a worker to do it."""
-    from bootstrap import migrate
+    from bootstrap import child, migrate
 
     here, base, record, stop = place.here, place.base, place.record, place.stop
     with place.recording():
