@@ -11,10 +11,13 @@ def main() -> None:
     try:
         from bootstrap import call, quick
 
-        read = quick.run(sys.argv[1:])
+        read = quick.read(sys.argv[1:])
         if read is not None:
             this, command = read
-            call.perform(this, lambda: call.run(this, command))
+            if this.verb == "run":
+                call.perform(this, lambda: call.run(this, command))
+            else:
+                call.perform(this, lambda: call.work(this, this.verb))
             return
         from bootstrap import cli
 

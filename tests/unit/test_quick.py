@@ -1,4 +1,4 @@
-"""`bootstrapd run` is read without click, to the same effect."""
+"""`bootstrapd run` and `validate` are read without click, to the same effect."""
 
 import subprocess
 import sys
@@ -14,25 +14,30 @@ from bootstrap import cli, quick
 from bootstrap.call import BRINGING_UP, COMMON
 from bootstrap.options import SPECS
 
+Read = tuple[dict[str, Any], tuple[str, ...]]
+
 FLAGS = [SPECS[name].flag for name in (*COMMON, *BRINGING_UP)]
 WORDS = st.sampled_from(
     [*FLAGS, "--json", "-q", "--quiet", "-v", "--verbose", "-qv", "--", "x", "", "-", "-x", "a=b"]
 ) | st.sampled_from(FLAGS).map("{}=value".format)
 
 
-def by_click(words: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]] | None:
-    """What click makes of the words after `run`; None for a mistake."""
-    verb = cli.cli.commands["run"]
+def by_click(
+    words: Sequence[str], verb: str = "run"
+) -> tuple[dict[str, Any], tuple[str, ...]] | None:
+    """What click makes of the words after the verb; None for a mistake."""
     try:
-        values = verb.make_context("run", list(words)).params
+        values = cli.cli.commands[verb].make_context(verb, list(words)).params
     except click.ClickException:
         return None
-    command = values.pop("command")
+    command = values.pop("command", ())
     return {name: value for name, value in values.items() if value not in (None, False)}, command
 
 
-def by_quick(words: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]] | None:
-    read = quick.run(["run", *words])
+def by_quick(
+    words: Sequence[str], verb: str = "run"
+) -> tuple[dict[str, Any], tuple[str, ...]] | None:
+    read = quick.read([verb, *words])
     if read is None:
         return None
     call, command = read
@@ -41,12 +46,12 @@ def by_quick(words: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]] | N
     return {**values, **({"as_json": True} if call.as_json else {})}, command
 
 
-@hypothesis.given(st.lists(WORDS, max_size=6))
+@hypothesis.given(st.lists(WORDS, max_size=6), st.sampled_from(["run", "validate"]))
 @hypothesis.settings(max_examples=500, deadline=None)
-def test_what_is_read_is_what_click_reads(words: list[str]) -> None:
-    found = by_quick(words)
+def test_what_is_read_is_what_click_reads(words: list[str], verb: str) -> None:
+    found = by_quick(words, verb)
     hypothesis.assume(found is not None)
-    wanted = by_click(words)
+    wanted = by_click(words, verb)
     assert wanted is not None
     if "verbose" in wanted[0]:
         wanted[0].pop("quiet", None)
@@ -80,10 +85,13 @@ def test_usual_words_need_no_click(words: list[str]) -> None:
         ["run", "gunicorn"],
         ["run", "--require-primary=yes"],
         ["run", "-qv"],
+        ["validate", "--fix-sql"],
+        ["validate", "--", "x"],
+        ["validate", "--backup", "folder"],
     ],
 )
 def test_all_else_is_left_to_click(words: list[str]) -> None:
-    assert quick.run(words) is None
+    assert quick.read(words) is None
 
 
 def test_a_start_imports_neither_click_nor_dataclasses() -> None:
