@@ -597,7 +597,7 @@ def main() -> None:
         if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
             _print_usage_error(error)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
         sys.exit(130)
 
 

@@ -206,8 +206,11 @@ def _write_version(descriptor: int, version: int) -> None:
 
 
 def _view(mark: Mark) -> str:
+    # The apps import this module at their start, and do without the catalogs.
+    from bootstrap.catalog.words import literal
+
     named = zip(astuple(mark), fields(Mark), strict=True)
-    literals = ("'{}' as {}".format(value.replace("'", "''"), field.name) for value, field in named)
+    literals = (f"{literal(value)} as {field.name}" for value, field in named)
     return f"create view {sqlite.MOVED} as select {', '.join(literals)}"
 
 

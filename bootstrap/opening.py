@@ -263,7 +263,7 @@ def _probers(loaded: settings.Loaded, to_write: bool) -> list[probe.Prober]:
     probers.append(prober(loaded, primary=primary))
     # Last comes the one whose connection is worked on.
     if loaded.direct:
-        direct = loaded._replace(target=loaded.direct)
+        direct = road(loaded)
         probers.append(prober(direct, primary=primary, setting=sources["BOOTSTRAPD_DIRECT_URL"]))
     return probers
 

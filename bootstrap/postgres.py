@@ -38,9 +38,11 @@ _OWN = (
     "(select identity::text from bootstrapd.pin),"
     " (select json_build_array(code, catalog, findings) from bootstrapd.proof where app = $1)"
 )
+_SCHEMAS = f"""
+n as materialized (
+  select oid, nspname, nspowner from pg_catalog.pg_namespace n where {OWN_SCHEMAS})"""
 _NOT_EMPTY = " or ".join(
-    f"exists (select from pg_catalog.{name} x join pg_catalog.pg_namespace n on n.oid = x.{schema}"
-    f" where {OWN_SCHEMAS})"
+    f"exists (select from pg_catalog.{name} where {schema} in (select oid from n))"
     for name, schema in (
         ("pg_class", "relnamespace"),
         ("pg_proc", "pronamespace"),
@@ -48,6 +50,7 @@ _NOT_EMPTY = " or ".join(
     )
 )
 _PLACES = f"""
+with {_SCHEMAS}
 select (select c.oid::regclass::text from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where c.relname = $1
@@ -112,8 +115,7 @@ _ROWS = "\nunion all\n".join(
 )
 _TABLES = f"relkind in ('r', 'p', 'f') and relname <> $2 and {_NO_MEMBER}"
 _CATALOG = f"""
-with n as materialized (
-  select oid, nspname, nspowner from pg_catalog.pg_namespace n where {OWN_SCHEMAS}),
+with {_SCHEMAS},
 c as materialized (
   select * from pg_catalog.pg_class c where c.relnamespace in (select oid from n)),
 row (parts) as ({_ROWS})
@@ -126,10 +128,10 @@ select case when {_NOT_EMPTY}
 """
 # In place of all that: what a proof says of the catalog.
 _PROVEN = f"""
+with {_SCHEMAS}
 select (select catalog from bootstrapd.proof where app = $1),
-       (select pg_catalog.count(*)
-          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-         where {OWN_SCHEMAS} and {_TABLES})
+       (select pg_catalog.count(*) from pg_catalog.pg_class c
+         where relnamespace in (select oid from n) and {_TABLES})
 """
 
 

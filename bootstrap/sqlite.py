@@ -223,14 +223,18 @@ def read_ledger(path: Path, query: str, *values: object) -> list[tuple[Any, ...]
             return []
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection in autocommit mode; `mode` is ro, rw or rwc as in SQLite's URIs."""
+def connect(path: Path, mode: str, *, cached_statements: int = 128) -> sqlite3.Connection:
+    """A connection in autocommit mode; `mode` is ro, rw or rwc as in SQLite's URIs.
+
+    More of a URI's query may follow it: `ro&immutable=1`.
+    """
     return sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
+        cached_statements=cached_statements,
     )
 
 

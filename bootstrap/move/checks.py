@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from bootstrap.move.source import quoted
+from bootstrap.libpq import identifier as quoted
 
 # Types whose values compare alike in both.
 PLAIN = ("bool", "int2", "int4", "int8", "float8", "numeric", "text", "varchar", "enum")

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bootstrap.errors import SettingsError
+from bootstrap.libpq import identifier as quoted
 from bootstrap.move import forms, problems, wanted
 from bootstrap.move.problems import Problem
 from bootstrap.move.request import Request
-from bootstrap.move.source import Source, quoted
+from bootstrap.move.source import Source
 from bootstrap.move.source import Table as SourceTable
 
 Ask = Callable[[str, Sequence[str]], Mapping[str, str | None]]

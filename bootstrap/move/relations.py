@@ -8,12 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bootstrap.libpq import identifier as quoted
 from bootstrap.move import checks, scan, wanted
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import NULL, BadValueError
 from bootstrap.move.mapping import Plan
 from bootstrap.move.problems import Action, Class, Problem
-from bootstrap.move.source import Source, quoted
+from bootstrap.move.source import Source
 
 
 @dataclass

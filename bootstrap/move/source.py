@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from bootstrap import sqlite
 from bootstrap.errors import DriftError, RefusedError
+from bootstrap.libpq import identifier as quoted
 
-BUSY_TIMEOUT_S = 5.0
 # A chunk holds at most this many bytes of values, by the limit that SQLite is given for one value.
 CHUNK_BYTES = 6_000_000
 CHUNK_ROWS = (2000, 200, 20, 1)
@@ -236,7 +236,7 @@ def opened(path: Path) -> Iterator[Source]:
     With a write-ahead log the app may go on writing, which is not seen here; without one its
     writes wait. Raises RefusedError where the file cannot be read as it stands.
     """
-    connection = _connect(path, "mode=ro")
+    connection = _connect(path, "ro")
     try:
         try:
             connection.execute("pragma temp_store = file")
@@ -265,7 +265,7 @@ def _alone(path: Path, error: sqlite3.OperationalError) -> sqlite3.Connection:
             "writing when it ended or is writing now; let the app, or sqlite3, open and close the "
             "file once, in a folder that it may write to, then run again"
         ) from error
-    connection = _connect(path, "mode=ro&immutable=1")
+    connection = _connect(path, "ro&immutable=1")
     try:
         connection.execute("begin")
         connection.execute("select count(*) from sqlite_schema").fetchone()
@@ -275,15 +275,8 @@ def _alone(path: Path, error: sqlite3.OperationalError) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{quote(str(path))}?{how}",
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=512,
-    )
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite.connect(path, mode, cached_statements=512)
 
 
 def stamp(path: Path) -> str:
@@ -302,7 +295,7 @@ def integrity(path: Path) -> list[str]:
 
     NOT NULL and CHECK of the file's own tables are left to the scan, which names the rows.
     """
-    connection = _connect(path, "mode=ro")
+    connection = _connect(path, "ro")
     try:
         lines = [row[0] for row in connection.execute("pragma integrity_check(1000)")]
     except sqlite3.DatabaseError as error:
@@ -311,8 +304,3 @@ def integrity(path: Path) -> list[str]:
         connection.close()
     told = ("ok", "NULL value in ", "CHECK constraint failed in ", "non-unique entry in ")
     return [line for line in lines if not line.startswith(told)]
-
-
-def quoted(name: str) -> str:
-    """A name as SQLite's SQL wants it."""
-    return '"' + name.replace('"', '""') + '"'

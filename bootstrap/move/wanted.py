@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bootstrap import libpq
+from bootstrap.catalog.words import literal
 from bootstrap.postgres import OWN_SCHEMAS
 
 
@@ -256,14 +257,14 @@ def _constraint(table: str, row: Mapping[str, Any]) -> Step:
     name = libpq.identifier(row["name"])
     redo = [f"alter table {table} add constraint {name} {row['definition']}"]
     if row["comment"]:
-        redo.append(f"comment on constraint {name} on {table} is {_literal(row['comment'])}")
+        redo.append(f"comment on constraint {name} on {table} is {literal(row['comment'])}")
     return Step(f"alter table {table} drop constraint {name}", tuple(redo))
 
 
 def _index(row: Mapping[str, Any]) -> Step:
     redo = [row["definition"]]
     if row["comment"]:
-        redo.append(f"comment on index {row['sql']} is {_literal(row['comment'])}")
+        redo.append(f"comment on index {row['sql']} is {literal(row['comment'])}")
     return Step(f"drop index {row['sql']}", tuple(redo))
 
 
@@ -274,10 +275,6 @@ def _trigger(table: str, row: Mapping[str, Any]) -> Step:
         f"alter table {table} disable trigger {name}",
         (f"alter table {table} {how} trigger {name}",),
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def order(tables: Sequence[Table]) -> list[Table]:

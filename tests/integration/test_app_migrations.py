@@ -1,25 +1,14 @@
 """The apps' revisions: each can be taken back, and together they make the models' schema."""
 
-import importlib
 import itertools
 
 import pytest
-import sqlalchemy as sa
 from alembic import command
 
 from bootstrap import app, engine, revisions, target
 from tests.support import apps
 
 NAMES = app.SHIPPED
-
-
-def metadata(name: str) -> sa.MetaData:
-    module, _, attribute = str(app.shipped(name).metadata).partition(":")
-    found: object = importlib.import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    assert isinstance(found, sa.MetaData)
-    return found
 
 
 def steps(name: str) -> list[str]:
@@ -47,7 +36,7 @@ def test_each_step_can_be_taken_back_and_made_again(name: str, database_url: str
 @pytest.mark.parametrize("name", NAMES)
 def test_the_models_are_what_the_revisions_make(name: str, database_url: str) -> None:
     apps.upgrade(name, database_url)
-    assert apps.differences(database_url, metadata(name)) == []
+    assert apps.differences(database_url, apps.metadata(name)) == []
     # As the app's own env.py configures it: it raises on any difference.
     command.check(apps.config(name, database_url))
 
@@ -55,7 +44,7 @@ def test_the_models_are_what_the_revisions_make(name: str, database_url: str) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_the_comparison_would_see_a_difference(name: str, database_url: str) -> None:
     apps.upgrade(name, database_url, steps(name)[1])
-    assert apps.differences(database_url, metadata(name)) != []
+    assert apps.differences(database_url, apps.metadata(name)) != []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +56,7 @@ def test_the_models_alone_make_the_same_schema(
     wanted = apps.catalog(database_url)
     apps.downgrade(name, database_url, "base")
     made = engine.make(target.parse(database_url), engine.Options())
-    metadata(name).create_all(made)
+    apps.metadata(name).create_all(made)
     made.dispose()
     assert apps.catalog(database_url) == wanted
 
@@ -75,7 +64,7 @@ def test_the_models_alone_make_the_same_schema(
 @pytest.mark.parametrize("name", NAMES)
 def test_what_refers_to_its_own_table_is_found_by_an_index(name: str) -> None:
     """Without one, each of many rows that go would read the whole table."""
-    for table in metadata(name).tables.values():
+    for table in apps.metadata(name).tables.values():
         firsts = {next(iter(index.columns)).name for index in table.indexes}
         for link in table.foreign_key_constraints:
             if link.referred_table is table:

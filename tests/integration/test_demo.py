@@ -1,7 +1,6 @@
 """Demo rows: every table of every shipped app, on every database, believable and repeatable."""
 
 import gc
-import importlib
 import itertools
 import re
 import signal
@@ -17,22 +16,13 @@ import sqlalchemy as sa
 
 from bootstrap import app, demo, engine, target
 from bootstrap.apps.dash.storage import Storage, connect
-from tests.support import cli, projects
+from tests.support import apps, cli, projects
 from tests.support.cli import Result
 from tests.support.postgres import Server
 
 ROWS = 200
 Rows = dict[str, list[tuple[Any, ...]]]
 Fill = Callable[..., dict[str, int]]
-
-
-def metadata(name: str) -> sa.MetaData:
-    module, _, attribute = str(app.shipped(name).metadata).partition(":")
-    found: object = importlib.import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    assert isinstance(found, sa.MetaData)
-    return found
 
 
 def fill(
@@ -74,10 +64,10 @@ def expected() -> Callable[[str], Rows]:
     def rows(name: str) -> Rows:
         if name not in known:
             memory = engine.make(target.sqlite(":memory:"), engine.Options())
-            metadata(name).create_all(memory)
+            apps.metadata(name).create_all(memory)
             with memory.begin() as connection:
-                fill(connection, metadata(name))
-                known[name] = read(connection, metadata(name))
+                fill(connection, apps.metadata(name))
+                known[name] = read(connection, apps.metadata(name))
             memory.dispose()
         return known[name]
 
@@ -91,7 +81,7 @@ def expected() -> Callable[[str], Rows]:
 def test_every_table_is_filled_with_the_same_rows_on_every_database(
     name: str, made: sa.Engine, expected: Callable[[str], Rows]
 ) -> None:
-    tables = metadata(name)
+    tables = apps.metadata(name)
     tables.create_all(made)
     with made.begin() as connection:
         counts = fill(connection, tables)
@@ -107,7 +97,7 @@ def test_every_table_is_filled_with_the_same_rows_on_every_database(
 @pytest.mark.parametrize("name", app.SHIPPED)
 def test_every_column_has_values(name: str) -> None:
     memory = engine.make(target.sqlite(":memory:"), engine.Options())
-    tables = metadata(name)
+    tables = apps.metadata(name)
     tables.create_all(memory)
     with memory.begin() as connection:
         fill(connection, tables, 1000)
@@ -124,10 +114,10 @@ def test_every_column_has_values(name: str) -> None:
 
 def test_another_seed_gives_other_rows(expected: Callable[[str], Rows]) -> None:
     memory = engine.make(target.sqlite(":memory:"), engine.Options())
-    metadata("dash").create_all(memory)
+    apps.metadata("dash").create_all(memory)
     with memory.begin() as connection:
-        fill(connection, metadata("dash"), seed=2)
-        other = read(connection, metadata("dash"))
+        fill(connection, apps.metadata("dash"), seed=2)
+        other = read(connection, apps.metadata("dash"))
     memory.dispose()
     for name, rows in expected("dash").items():
         assert len(rows) == len(other[name])
@@ -137,9 +127,9 @@ def test_another_seed_gives_other_rows(expected: Callable[[str], Rows]) -> None:
 @pytest.fixture
 def dash(made: sa.Engine, database_url: str) -> Iterator[Storage]:
     """dash, with 2,000 rows in its largest tables."""
-    metadata("dash").create_all(made)
+    apps.metadata("dash").create_all(made)
     with made.begin() as connection:
-        fill(connection, metadata("dash"), 2000)
+        fill(connection, apps.metadata("dash"), 2000)
     with Storage(connect(target.parse(database_url))) as storage:
         yield storage
 
@@ -187,7 +177,7 @@ BELONGING: dict[str, set[str]] = {
 @pytest.mark.parametrize("name", app.SHIPPED)
 def test_a_row_belongs_where_the_row_of_its_own_table_does(name: str) -> None:
     """A stage within a stage is of the same session, an event is of the agent of its cause."""
-    tables = metadata(name)
+    tables = apps.metadata(name)
     memory = engine.make(target.sqlite(":memory:"), engine.Options())
     tables.create_all(memory)
     seen = set()
@@ -225,7 +215,7 @@ def test_the_app_works_with_them(dash: Storage) -> None:
 
 def test_the_next_row_gets_a_number_of_its_own(made: sa.Engine) -> None:
     """tarsy's events are counted by the database."""
-    tables = metadata("tarsy")
+    tables = apps.metadata("tarsy")
     tables.create_all(made)
     events = tables.tables["events"]
     with made.begin() as connection:
@@ -238,7 +228,7 @@ def test_the_next_row_gets_a_number_of_its_own(made: sa.Engine) -> None:
 
 
 def test_tables_with_rows_are_refused_and_with_more_are_added_to(made: sa.Engine) -> None:
-    tables = metadata("tarsy")
+    tables = apps.metadata("tarsy")
     tables.create_all(made)
     with made.begin() as connection:
         counts = fill(connection, tables)
@@ -254,7 +244,7 @@ def test_tables_with_rows_are_refused_and_with_more_are_added_to(made: sa.Engine
 
 
 def test_the_apps_own_reference_rows_are_not_in_the_way(made: sa.Engine) -> None:
-    tables = metadata("business_os")
+    tables = apps.metadata("business_os")
     tables.create_all(made)
     with made.begin() as connection:
         users = tables.tables["users"]
@@ -405,7 +395,7 @@ def test_memory_does_not_grow_with_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "BATCH_ROWS", 50)
-    tables = metadata("dash")
+    tables = apps.metadata("dash")
 
     def peak(rows: int) -> int:
         path = tmp_path / f"{rows}.db"

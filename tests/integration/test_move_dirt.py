@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from bootstrap import cli as program
 from bootstrap.app import SHIPPED
+from bootstrap.move import problems
 from tests.support import cli, dirt, look
 from tests.support.postgres import Server
 
@@ -26,7 +27,7 @@ DIRTY_FILES = int(os.environ.get("DIRTY_FILES", "40"))
 ROWS = 12
 
 # With a damaged file there is nothing to be said about what else is in it.
-_TOGETHER: list[dirt.Kind] = [kind for kind in dirt.KINDS if kind != "damaged"]
+_TOGETHER: list[problems.Class] = [kind for kind in dirt.KINDS if kind != "damaged"]
 # Enough to choose six places.
 _DRAWN = 30
 
@@ -100,7 +101,7 @@ def test_a_clean_file_has_no_faults(bench: Bench, app: str) -> None:
 
 
 @pytest.mark.parametrize("kind", dirt.KINDS)
-def test_a_fault_of_each_class_is_found(bench: Bench, kind: dirt.Kind) -> None:
+def test_a_fault_of_each_class_is_found(bench: Bench, kind: problems.Class) -> None:
     turn = dirt.KINDS.index(kind) % len(SHIPPED)
     apps = (*SHIPPED[turn:], *SHIPPED[:turn])
     # None of the shipped apps has an enumeration of its own.
@@ -119,13 +120,13 @@ def test_a_fault_of_each_class_is_found(bench: Bench, kind: dirt.Kind) -> None:
     numbers=st.lists(st.integers(0, 2**64), min_size=_DRAWN, max_size=_DRAWN),
 )
 def test_all_faults_are_found_with_their_places(
-    bench: Bench, app: str, kinds: list[dirt.Kind], numbers: list[int]
+    bench: Bench, app: str, kinds: list[problems.Class], numbers: list[int]
 ) -> None:
     drawn = iter(numbers)
     check(bench, app, kinds, lambda below: next(drawn) % below)
 
 
-def check(bench: Bench, app: str, kinds: Sequence[dirt.Kind], draw: dirt.Draw) -> bool:
+def check(bench: Bench, app: str, kinds: Sequence[problems.Class], draw: dirt.Draw) -> bool:
     """Plant these, and compare what is found with what was planted; False if there was no place."""
     path = bench.copy(app)
     dirty = dirt.Dirty(path, bench.of(app)[2], draw)

@@ -1,5 +1,6 @@
 """The shipped apps' databases: brought up by plain Alembic, and what is in them as plain rows."""
 
+import importlib
 import re
 import sqlite3
 from contextlib import closing
@@ -107,3 +108,13 @@ def create(metadata: sa.MetaData, url: str) -> None:
             file.execute("vacuum")
     with Client(where) as client:
         metadata.create_all(client.engine)
+
+
+def metadata(name: str) -> sa.MetaData:
+    """The models of a shipped app."""
+    module, _, attribute = str(app.shipped(name).metadata).partition(":")
+    found: object = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    assert isinstance(found, sa.MetaData)
+    return found

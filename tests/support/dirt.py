@@ -10,38 +10,18 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
+
+from bootstrap.move import problems
 
 T = TypeVar("T")
 # Given a number, one of those below it.
 Draw = Callable[[int], int]
 
-Kind = Literal[
-    "storage_class",
-    "boolean",
-    "integer_range",
-    "precision",
-    "too_long",
-    "time",
-    "json",
-    "nul",
-    "utf8",
-    "enum",
-    "check",
-    "not_null",
-    "duplicate",
-    "orphan",
-    "other",
-    "unknown_table",
-    "unknown_column",
-    "missing_table",
-    "missing_column",
-    "damaged",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS = problems.CLASSES
 
 _COLUMNS = """
 select c.relname, a.attname, t.typname, t.typtype = 'e', information_schema._pg_char_max_length(
@@ -117,7 +97,7 @@ class Fault:
     `rowids` are those of which one must be named; none where the whole table or column is meant.
     """
 
-    kind: Kind
+    kind: problems.Class
     table: str
     column: str = ""
     rowids: frozenset[int] = frozenset()
@@ -191,7 +171,7 @@ class Dirty:
         self._used: set[tuple[str, int]] = set()
         self._whole: set[str] = set()
 
-    def plant(self, kind: Kind) -> bool:
+    def plant(self, kind: problems.Class) -> bool:
         """Plant one fault of this class somewhere; False where the app has no place for it."""
         with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             connection.execute("pragma foreign_keys = off")
@@ -245,7 +225,7 @@ class Dirty:
     def write(
         self,
         connection: sqlite3.Connection,
-        kind: Kind,
+        kind: problems.Class,
         cell: tuple[Column, int] | None,
         value: object,
         expression: str = "?",
@@ -466,7 +446,7 @@ class Dirty:
 _NUMBERS = ("int2", "int4", "int8", "numeric", "float4", "float8")
 _TEXTS = ("text", "varchar")
 _TIMES = ("timestamp", "timestamptz")
-_PLANTS: Mapping[Kind, Callable[[Dirty, sqlite3.Connection], Fault | None]] = {
+_PLANTS: Mapping[problems.Class, Callable[[Dirty, sqlite3.Connection], Fault | None]] = {
     kind: getattr(Dirty, kind) for kind in KINDS
 }
 

@@ -1,25 +1,14 @@
 """SQLite files to be moved, and what is on both sides afterwards, read by the apps' models."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from bootstrap import app, demo, engine, target
+from bootstrap import demo, engine, target
 from tests.support import apps
 
 Rows = dict[str, list[tuple[Any, ...]]]
-
-
-def metadata(name: str) -> sa.MetaData:
-    """The models of a shipped app."""
-    module, _, attribute = str(app.shipped(name).metadata).partition(":")
-    found: object = importlib.import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    assert isinstance(found, sa.MetaData)
-    return found
 
 
 def filled(name: str, path: Path, rows: int, seed: int = 1) -> str:
@@ -29,7 +18,7 @@ def filled(name: str, path: Path, rows: int, seed: int = 1) -> str:
     made = engine.make(target.parse(url), engine.Options())
     request = demo.Request(rows=rows, seed=seed, more=False, reference={}, exact={})
     with made.begin() as connection:
-        demo.fill(connection, metadata(name), request, lambda *_: None)
+        demo.fill(connection, apps.metadata(name), request, lambda *_: None)
     made.dispose()
     return url
 
@@ -39,7 +28,7 @@ def read(name: str, url: str) -> Rows:
     made = engine.make(target.parse(url), engine.Options())
     found: Rows = {}
     with made.connect() as connection:
-        for table in metadata(name).tables.values():
+        for table in apps.metadata(name).tables.values():
             if not table.info.get("bookkeeping"):
                 rows = connection.execute(sa.select(table).order_by(*table.primary_key.columns))
                 found[table.name] = [tuple(row) for row in rows]
