@@ -1,9 +1,12 @@
 """What a probe answers, and what each answer means for the wait."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from bootstrap import redact
+
+if TYPE_CHECKING:
+    from bootstrap.knock import Door
 
 State = Literal["ready", "not_yet", "refused"]
 ErrorClass = Literal[
@@ -159,6 +162,9 @@ class Prober(Protocol):
 
         Raises SettingsError where no server could help.
         """
+
+    def doors(self) -> "Sequence[Door]":
+        """Where it will listen, as far as the last probe found out; nothing for a file."""
 
     def close(self) -> None:
         """Let go of everything, and of what a probe in another thread is about to open."""

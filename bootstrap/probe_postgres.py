@@ -11,7 +11,9 @@ from bootstrap.errors import SettingsError
 from bootstrap.target import Target
 
 if TYPE_CHECKING:
-    from bootstrap import libpq
+    from collections.abc import Sequence
+
+    from bootstrap import knock, libpq
 
 _BY_SQLSTATE: Mapping[str, ErrorClass] = {
     "28000": "not_authorized",
@@ -93,6 +95,7 @@ class Postgres:
             "keepalives_count": "3",
             **target.conninfo(),
         }
+        self._places: Sequence[Mapping[str, str]] = ()
         self._closed = False
 
     def probe(self, timeout_s: float) -> Answer:
@@ -107,6 +110,7 @@ class Postgres:
             return answer("dns", f"the resolver did not answer in {timeout_s:.1f} s")
         except libpq.Error as error:
             return self._failed(error)
+        self._places = places
         best = answer("connection_refused")
         for number, place in enumerate(places):
             # A host that hangs must not use up the time of the next one.
@@ -118,6 +122,10 @@ class Postgres:
             if best.error_class == "connection_refused":
                 best = found
         return best
+
+    def doors(self) -> "Sequence[knock.Door]":
+        """The addresses that the last probe asked."""
+        return [door for place in self._places if (door := _door(place)) is not None]
 
     def close(self) -> None:
         """Close the connection."""
@@ -191,6 +199,16 @@ def _cause(message: str) -> str:
     """The line in libpq's message that says why: the last one, as it may have tried twice."""
     causes = re.findall(_FAILED, message) or [message.partition("\n")[0]]
     return str(causes[-1]).removeprefix("consuming input failed: ")
+
+
+def _door(place: Mapping[str, str]) -> "knock.Door | None":
+    """Where this is; None where libpq alone knows, from its own environment."""
+    from bootstrap import knock
+
+    host, port = place.get("host", ""), int(place.get("port") or 5432)
+    if "hostaddr" in place:
+        return knock.Door(place["hostaddr"], port)
+    return knock.Door(f"{host}/.s.PGSQL.{port}") if host.startswith("/") else None
 
 
 def _stranger(place: Mapping[str, Any], timeout_s: float) -> str | None:

@@ -9,7 +9,11 @@ from bootstrap.answer import Answer, ErrorClass, answer
 from bootstrap.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis
+
+    from bootstrap import knock
 
 _FORMS = "redis://host:port/number, rediss:// for TLS, or unix:///path?db=number"
 # A password that was pasted as it is runs from the first ":" to the last "@".
@@ -64,6 +68,12 @@ class Redis:
         if found.error_class in ("timeout", "closed") and not self._socket:
             return self._stranger(timeout_s - answer_s) or found
         return found
+
+    def doors(self) -> "Sequence[knock.Door]":
+        """Its port, or its socket."""
+        from bootstrap import knock
+
+        return [knock.Door(self._socket) if self._socket else knock.Door(*self._place)]
 
     def close(self) -> None:
         """Nothing is open between two probes."""

@@ -45,6 +45,10 @@ class Sqlite:
         except OSError as error:
             return _os_error(error, path)
 
+    def doors(self) -> tuple[()]:
+        """A file has none."""
+        return ()
+
     def close(self) -> None:
         """Nothing is open between two probes."""
 

@@ -49,8 +49,9 @@ def wait(
 
     All are asked side by side under one deadline, `timeout_s` from now (default: the settings'). A
     last try is made at the deadline, so that all of it takes one connect timeout more at the most.
-    With a timeout of 0 each is asked exactly once. `meanwhile` is called once, if the wait takes
-    longer than a moment.
+    With a timeout of 0 each is asked exactly once. Where nobody listened, a port that opens ends
+    the sleep between two tries. `meanwhile` is called once, if a first answer was not the wanted
+    one and the wait takes longer than a moment.
 
     Raises RefusedError when one keeps refusing or its container has died for good, WaitTimeoutError
     when time or tries are used up, Terminated when `stop` is set, and whatever a prober raises.
@@ -128,6 +129,11 @@ class Vigil:
         return self.answer is not None and self.answer.state == "ready"
 
     @property
+    def nobody_there(self) -> bool:
+        """Whether nothing listened at the last try."""
+        return self.answer is not None and self.answer.error_class == "connection_refused"
+
+    @property
     def who(self) -> str:
         """The target as messages name it."""
         return f"{self.prober.name} at {self.prober.identity}"
@@ -158,6 +164,9 @@ class Vigil:
         Raises RefusedError when the answer is a refusal, and final.
         """
         self.attempts += 1
+        if self.nobody_there and answer.error_class != "connection_refused":
+            # A server that has come up is soon ready, however long the sleeps have grown.
+            self._pauses = None
         self.answer = answer
         if answer.state == "ready":
             self._say_ready(now_s)
@@ -239,7 +248,7 @@ class _Round:
         self._vigils = vigils
         self._limits = limits
         self._stop = stop
-        self._inbox: queue.SimpleQueue[News | tuple[Vigil, Answer | BaseException]] = (
+        self._inbox: queue.SimpleQueue[News | tuple[Vigil, Answer | BaseException | None]] = (
             queue.SimpleQueue()
         )
 
@@ -255,7 +264,8 @@ class _Round:
                 container.start(self._inbox.put)
                 container = None
             now_s = time.monotonic()
-            if meanwhile is not None and now_s - self._limits.began_s >= _MOMENT_S:
+            late = now_s - self._limits.began_s >= _MOMENT_S
+            if meanwhile is not None and late and any(vigil.attempts for vigil in pending):
                 meanwhile()
                 meanwhile = None
             wake_s = min(now_s + _STOP_POLL_S, last_s)
@@ -295,10 +305,28 @@ class _Round:
             self._hear_of_container(news)
             return
         vigil, result = news
+        if result is None:
+            vigil.next_s = time.monotonic()
+            return
         vigil.asking = False
         if isinstance(result, BaseException):
             raise result
         vigil.take(result, time.monotonic())
+        if vigil.nobody_there and not vigil.over:
+            self._knock(vigil)
+
+    def _knock(self, vigil: Vigil) -> None:
+        """Let a port that opens end the sleep."""
+        from bootstrap import knock
+
+        until_s = vigil.next_s
+
+        def ask() -> None:
+            if knock.until_open(vigil.prober.doors(), until_s):
+                self._inbox.put((vigil, None))
+
+        if until_s - time.monotonic() > knock.EVERY_S:
+            threading.Thread(target=ask, name=f"knock {vigil.prober.name}", daemon=True).start()
 
     def _hear_of_container(self, news: "News") -> None:
         from bootstrap import container

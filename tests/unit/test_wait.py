@@ -2,12 +2,14 @@
 
 import itertools
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -17,6 +19,7 @@ from bootstrap.answer import MEANINGS, Answer, ErrorClass
 from bootstrap.container import ContainerWatch, Died, Healthy, News
 from bootstrap.errors import RefusedError, SettingsError, Terminated, WaitTimeoutError
 from bootstrap.journal import Event, Journal, Status
+from bootstrap.knock import Door
 from bootstrap.settings import Settings
 
 READY = Answer()
@@ -37,6 +40,7 @@ class Fake:
     takes_s: float = 0
     asked_s: list[float] = field(default_factory=list)
     closed: bool = False
+    behind: list[Door] = field(default_factory=list)
 
     def probe(self, timeout_s: float) -> Answer:
         self.asked_s.append(time.monotonic())
@@ -45,6 +49,9 @@ class Fake:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def doors(self) -> list[Door]:
+        return self.behind
 
     def close(self) -> None:
         self.closed = True
@@ -588,6 +595,62 @@ def test_what_is_ready_at_once_needs_no_watch() -> None:
     watch = FakeWatch()
     run([Fake([READY])], container=watch)
     assert watch.state == "new, closed"
+
+
+# -- knocking -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+def test_a_port_that_opens_ends_the_sleep(family: socket.AddressFamily, tmp_path: Path) -> None:
+    with socket.socket(family) as later:
+        path = str(tmp_path / "socket")
+        hosts = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+        later.bind((hosts[family], 0) if family in hosts else path)
+        port = later.getsockname()[1] if family in hosts else None
+        database = Fake([CLOSED, READY], behind=[Door(hosts.get(family, path), port)])
+        opening = threading.Timer(0.4, later.listen)
+        opening.start()
+        # Of itself it would ask again after 20 s.
+        waited = run([database], backoff_first_s=20, backoff_cap_s=20, backoff_jitter=0)
+        opening.join()
+    assert waited.attempts == 2
+    assert 0.4 <= waited.wait_s < 20
+
+
+def test_a_port_that_stays_closed_is_not_asked_early() -> None:
+    with socket.socket() as never:
+        never.bind(("127.0.0.1", 0))
+        database = Fake([CLOSED, READY], behind=[Door(*never.getsockname())])
+        waited = run([database], backoff_first_s=0.5, backoff_cap_s=5, backoff_jitter=0)
+    assert waited.attempts == 2
+    assert waited.wait_s >= 0.5
+
+
+def test_a_name_that_nobody_knows_has_no_door() -> None:
+    database = Fake([CLOSED, READY], behind=[Door("no-such-host.invalid", 5432)])
+    assert run([database], backoff_first_s=0.2, backoff_cap_s=5, backoff_jitter=0).attempts == 2
+
+
+def test_a_server_that_comes_up_is_asked_by_a_new_schedule(recorder: Recorder) -> None:
+    answers = [*[CLOSED] * 5, *[STARTING] * 3, READY]
+    database = Fake(answers)
+    slow = {"backoff_first_s": 0.05, "backoff_factor": 2, "backoff_cap_s": 5, "backoff_jitter": 0}
+    run([database], recorder, **slow)
+    pauses = [event.facts["next_try_s"] for event in recorder.events if event.name == "not_yet"]
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.05, 0.1, 0.2], abs=0.01)
+
+
+def test_a_worker_is_started_meanwhile_only_where_the_database_was_not_ready() -> None:
+    calls: list[float] = []
+    slow = Fake([READY], takes_s=0.8)
+    limits = Settings()
+    wait.wait([slow], limits, Journal(), stop=threading.Event(), meanwhile=lambda: calls.append(1))
+    assert not calls
+    closed = Fake([CLOSED, READY], takes_s=0.4)
+    wait.wait(
+        [closed], limits, Journal(), stop=threading.Event(), meanwhile=lambda: calls.append(1)
+    )
+    assert len(calls) == 1
 
 
 # -- imports --------------------------------------------------------------------------------------
