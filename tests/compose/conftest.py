@@ -1,6 +1,5 @@
 """Stacks on a real engine. One is shared by the tests of a module, where they change little."""
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,10 +9,6 @@ import pytest
 
 from tests.support import stack as stacks
 from tests.support.stack import Stack
-
-# The overlays, the tools and what takes long: with STACK_ALL=1 these run too.
-LONG = ["test_overlays.py", "test_podman.py", "test_recovery.py", "test_tools.py"]
-collect_ignore = [] if os.environ.get("STACK_ALL") == "1" else LONG
 
 Make = Callable[..., Stack]
 

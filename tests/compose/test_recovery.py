@@ -62,8 +62,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     run("umount", "--lazy", str(disk))
 
 
-def test_a_full_disk_is_named_and_space_is_all_that_it_takes(stack: Make, small_disk: Path) -> None:
-    ours = stack(BOOTSTRAPD_WAIT_TIMEOUT_S="30")
+def test_a_full_disk_is_named_and_space_is_all_that_it_takes(
+    stack: Make, small_disk: Path, tmp_path: Path
+) -> None:
+    ours = stack(BOOTSTRAPD_WAIT_TIMEOUT_S="5", BOOTSTRAPD_VALIDATE="missing")
     where = {"type": "none", "o": "bind", "device": str(small_disk)}
     ours.overlay(volumes={"postgres_data": {"driver": "local", "driver_opts": where}})
     ours.up("postgres", "redis")
@@ -76,7 +78,21 @@ def test_a_full_disk_is_named_and_space_is_all_that_it_takes(stack: Make, small_
     assert 'service "bootstrap" didn\'t complete successfully: exit ' in failed.stderr
     errors = [line for line in ours.logs("bootstrap").splitlines() if " error " in line]
     assert errors
-    assert any("No space left on device" in line for line in errors), errors
+    assert all("No space left on device" in line for line in errors), errors
     ballast.unlink()
     ours.up()
     assert ours.ask("/health").status == 200
+
+    # A revision that wants more than there is leaves all as it was.
+    large = (
+        "CREATE UNLOGGED TABLE notes AS SELECT repeat('x', 1000) FROM generate_series(1, 400000)"
+    )
+    image = stacks.release(tmp_path / "large", revision(23, f'op.execute("{large}")'))
+    before = ours.container("app")["Id"]
+    ours.variables |= {"DAEMON_IMAGE": image, "APP_IMAGE": image}
+    failed = ours.script("up", expect=1)
+    assert "No space left on device" in failed.stderr
+    assert "the app that ran goes on" in failed.stderr
+    assert ours.sql("SELECT version_num FROM alembic_version") == HEAD
+    assert ours.container("app")["Id"] == before
+    assert ours.ask("/api/agents", {"task": "goes on"}).status == 200

@@ -1,12 +1,12 @@
-"""The profiles of tools and monitoring, with the real programs."""
+"""All profiles at once, and those of tools and monitoring with the real programs."""
 
-import base64
 import functools
 import http.client
 import http.cookiejar
 import json
 import re
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ from tests.support.stack import FOLDER, Stack
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
-Make = Callable[..., Stack]
 DEADLINE_S = 120.0
+PROFILES = ("health", "tools", "pooler", "monitoring", "backup")
 
 
 def eventually(ask: Callable[[], Any], what: str) -> Any:
@@ -33,89 +33,29 @@ def eventually(ask: Callable[[], Any], what: str) -> Any:
     return found
 
 
-# -- tools -----------------------------------------------------------------------------------------
-
-
-def test_pgadmin_and_redis_commander_show_the_servers_to_who_logs_in(stack: Make) -> None:
-    ports = {f"PORT_{name}": str(processes.free_port()) for name in ("PGADMIN", "REDIS_COMMANDER")}
-    ours = stack(
-        COMPOSE_PROFILES="tools",
-        PGADMIN_IMAGE=stacks.stand_in("pgadmin"),
-        REDIS_COMMANDER_IMAGE=stacks.stand_in("redis-commander"),
-        **ports,
-    )
-    ours.up()
-    ours.up()
-
-    # pgAdmin: the login page, the login, and the server that it was told of.
-    place = f"http://127.0.0.1:{ports['PORT_PGADMIN']}"
-    browser = urllib.request.build_opener(
-        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-    )
-    page = browser.open(f"{place}/login", timeout=30).read().decode()
-    assert "pgAdmin 4" in page
-    (token,) = set(re.findall(r'csrfToken[": ]+"([^"]+)"', page))
-    form = {
-        "email": "admin@example.org",
-        "password": (ours.secrets / "pgadmin_password").read_text(),
-        "csrf_token": token,
-        "internal_button": "Login",
-    }
-    answer = browser.open(
-        f"{place}/authenticate/login", urllib.parse.urlencode(form).encode(), timeout=30
-    )
-    assert "/browser" in answer.url
-    groups = json.loads(browser.open(f"{place}/browser/nodes/", timeout=30).read())["data"]
-    (group,) = (each["_id"] for each in groups if each["_type"] == "server_group")
-    servers = json.loads(browser.open(f"{place}/browser/server/nodes/{group}/", timeout=30).read())
-    assert [server["label"] for server in servers["data"]] == ["the stack"]
-
-    # Redis Commander: nobody gets in without the login; with it, it is connected.
-    def commander(path: str, password: str | None) -> tuple[int, str]:
-        port = int(ports["PORT_REDIS_COMMANDER"])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        headers = {}
-        if password is not None:
-            login = base64.b64encode(f"admin:{password}".encode()).decode()
-            headers["Authorization"] = f"Basic {login}"
-        connection.request("GET", path, headers=headers)
-        answered = connection.getresponse()
-        text = answered.read().decode()
-        connection.close()
-        return answered.status, text
-
-    password = (ours.secrets / "redis_commander_password").read_text()
-    assert commander("/", None)[0] == 401
-    assert commander("/", "not the one")[0] == 401
-    status, page = commander("/", password)
-    assert (status, "Redis Commander" in page) == (200, True)
-    status, connections = commander("/apiv2/connections", password)
-    if status == 404:
-        status, connections = commander("/connections", password)
-    assert status == 200
-    assert "the stack" in connections or "redis" in connections
-
-    inspected = json.dumps(ours.containers())
-    for secret in ours.secrets.iterdir():
-        if not secret.name.startswith(".") and secret.name.endswith("password"):
-            assert secret.read_text() not in inspected
-
-
-# -- monitoring ------------------------------------------------------------------------------------
+# -- all of them -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def watched(daemon_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with Prometheus, quick enough for a test. Of Grafana there is only the dashboard."""
+def everything(daemon_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with all profiles, its monitoring quick enough for a test, without Grafana."""
+    images = {
+        f"{name.replace('-', '_').upper()}_IMAGE": stacks.stand_in(name)
+        for name in (
+            *("prometheus", "postgres-exporter", "redis-exporter"),
+            *("pgadmin", "redis-commander"),
+        )
+    }
+    services = ("POOLER", "PGADMIN", "REDIS_COMMANDER", "PROMETHEUS")
     made = Stack(
         tmp_path_factory.mktemp("stack"),
-        COMPOSE_PROFILES="monitoring",
+        COMPOSE_PROFILES=",".join(PROFILES),
+        APP_POSTGRES_HOST="pgbouncer",
         BOOTSTRAPD_WATCH_INTERVAL_S="1",
-        PROMETHEUS_IMAGE=stacks.stand_in("prometheus"),
-        POSTGRES_EXPORTER_IMAGE=stacks.stand_in("postgres-exporter"),
-        REDIS_EXPORTER_IMAGE=stacks.stand_in("redis-exporter"),
-        PORT_PROMETHEUS=str(processes.free_port()),
+        **{f"PORT_{name}": str(processes.free_port()) for name in services},
+        **images,
     )
+    # There is nothing to make a Grafana from; its dashboard is asked of Prometheus below.
     (made.folder / "compose.no-grafana.yml").write_text(
         "services:\n  grafana:\n    profiles: !override [never]\n"
     )
@@ -130,6 +70,124 @@ def watched(daemon_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         made.close()
 
 
+def test_up_succeeds_again_with_all_profiles_and_with_each(everything: Stack) -> None:
+    services = set(everything.compose("config", "--services").stdout.split())
+    for profiles in (",".join(PROFILES), "", *PROFILES):
+        everything.up(env={"COMPOSE_PROFILES": profiles})
+    states = everything.states()
+    assert states.pop("bootstrap") == ("exited", 0)
+    assert states == dict.fromkeys(services - {"bootstrap"}, ("running", "healthy"))
+    assert len(states) == 11
+    assert everything.ask("/health").body == {"status": "pass", "database": "pgbouncer:5432/godel"}
+
+
+def test_no_program_of_any_profile_shows_a_secret(everything: Stack) -> None:
+    passwords = everything.passwords()
+    seen = everything.seen()
+    assert len(passwords) == 8
+    assert len(seen) > 50
+    assert {
+        name: where for where, text in seen.items() for name in passwords if passwords[name] in text
+    } == {}
+
+
+# -- tools -----------------------------------------------------------------------------------------
+
+
+class PgAdmin:
+    """A browser that has logged in to pgAdmin."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._place = f"http://127.0.0.1:{stack.variables['PORT_PGADMIN']}"
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._browser = urllib.request.build_opener(cookies)
+        self._password = (stack.secrets / "pgadmin_password").read_text()
+
+    def log_in(self) -> str:
+        """The address of the page that the login leads to."""
+        page = self._open("/login").decode()
+        (token,) = set(re.findall(r'csrfToken": "([^"]+)"', page))
+        form = {
+            "email": "admin@example.org",
+            "password": self._password,
+            "csrf_token": token,
+            "internal_button": "Login",
+        }
+        data = urllib.parse.urlencode(form).encode()
+        with self._browser.open(f"{self._place}/authenticate/login", data, timeout=30) as answer:
+            found = str(urllib.parse.urlsplit(answer.url).path)
+        ((header, value),) = re.findall(
+            r"csrf_token_header'\] = '([^']+)'.*?csrf_token'\] = '([^']+)'",
+            self._open("/browser/js/utils.js").decode(),
+            re.DOTALL,
+        )
+        self._browser.addheaders.append((header, value))
+        return found
+
+    def ask(self, path: str, **form: str) -> tuple[int, Any]:
+        """Its status and document for a path below /browser; POST where there is a form."""
+        try:
+            return 200, json.loads(self._open(f"/browser/{path}", **form))
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def _open(self, path: str, **form: str) -> bytes:
+        data = urllib.parse.urlencode(form).encode() if form else None
+        with self._browser.open(f"{self._place}{path}", data, timeout=30) as answer:
+            found: bytes = answer.read()
+        return found
+
+
+def test_pgadmin_connects_who_logs_in_to_the_server_it_was_told_of(everything: Stack) -> None:
+    pgadmin = PgAdmin(everything)
+    assert pgadmin.log_in() == "/browser/"
+    (group,) = pgadmin.ask("nodes/")[1]["data"]
+    (server,) = pgadmin.ask(f"server/nodes/{group['_id']}/")[1]["result"]
+    assert (server["label"], server["host"], server["username"]) == (
+        *("the stack", "postgres", "godel"),
+    )
+    place = f"{group['_id']}/{server['_id']}"
+    status, refused = pgadmin.ask(f"server/connect/{place}", password="not the one")
+    assert status == 401
+    assert "password authentication failed for user" in refused["result"]["errmsg"]
+    password = (everything.secrets / "postgres_password").read_text()
+    status, connected = pgadmin.ask(f"server/connect/{place}", password=password)
+    assert (status, connected["info"]) == (200, "Server connected.")
+    databases = pgadmin.ask(f"database/nodes/{place}/")[1]["data"]
+    assert "godel" in {database["label"] for database in databases}
+
+
+def test_redis_commander_shows_redis_to_who_logs_in(everything: Stack) -> None:
+    def ask(path: str, token: str = "", **form: str) -> tuple[int, str]:
+        port = int(everything.variables["PORT_REDIS_COMMANDER"])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        body = urllib.parse.urlencode(form) or None
+        connection.request("POST" if body else "GET", path, body, headers)
+        answered = connection.getresponse()
+        text = answered.read().decode()
+        connection.close()
+        return answered.status, text
+
+    status, page = ask("/")
+    assert (status, "<title>Redis Commander: Home</title>" in page) == (200, True)
+    assert ask("/connections")[0] == 401
+    assert ask("/apiv2/server/info")[0] == 401
+    assert ask("/signin", username="admin", password="not the one") == (200, '{"ok":false}')
+    password = (everything.secrets / "redis_commander_password").read_text()
+    token = json.loads(ask("/signin", username="admin", password=password)[1])["bearerToken"]
+    (connection,) = json.loads(ask("/connections", token)[1])["connections"]
+    assert connection["label"] == "the stack"
+    (server,) = json.loads(ask("/apiv2/server/info", token)[1])["data"]
+    assert {"key": "Redis mode", "value": "standalone"} in server["info"]
+
+
+# -- monitoring ------------------------------------------------------------------------------------
+
+
 def prometheus(stack: Stack, path: str, **query: str) -> Any:
     place = f"http://127.0.0.1:{stack.variables['PORT_PROMETHEUS']}/api/v1/{path}"
     with urllib.request.urlopen(f"{place}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
@@ -140,31 +198,29 @@ def result(stack: Stack, query: str) -> Any:
     return prometheus(stack, "query", query=query)["result"]
 
 
-def test_prometheus_scrapes_all_and_knows_the_rules(watched: Stack) -> None:
-    watched.up()
-
+def test_prometheus_scrapes_all_and_knows_the_rules(everything: Stack) -> None:
     def all_up() -> bool:
-        targets = prometheus(watched, "targets")["activeTargets"]
+        targets = prometheus(everything, "targets")["activeTargets"]
         jobs = {target["labels"]["job"] for target in targets if target["health"] == "up"}
         return jobs == {"bootstrapd", "postgres", "redis", "prometheus"}
 
     eventually(all_up, "four targets that are up")
     for metric in ("bootstrapd_ready", "pg_up", "redis_up"):
-        (found,) = eventually(functools.partial(result, watched, metric), metric)
+        (found,) = eventually(functools.partial(result, everything, metric), metric)
         assert found["value"][1] == "1", metric
-    rules = [rule for group in prometheus(watched, "rules")["groups"] for rule in group["rules"]]
+    rules = [rule for group in prometheus(everything, "rules")["groups"] for rule in group["rules"]]
     assert len(rules) == 12
     eventually(
         lambda: all(
             rule["health"] == "ok"
-            for group in prometheus(watched, "rules")["groups"]
+            for group in prometheus(everything, "rules")["groups"]
             for rule in group["rules"]
         ),
         "rules that can be evaluated",
     )
 
 
-def test_each_panel_of_the_dashboard_has_something_to_show(watched: Stack) -> None:
+def test_each_panel_of_the_dashboard_has_something_to_show(everything: Stack) -> None:
     dashboard = json.loads((FOLDER / "grafana" / "dashboards" / "bootstrapd.json").read_text())
     queries = {
         target["expr"]: panel["title"]
@@ -175,25 +231,25 @@ def test_each_panel_of_the_dashboard_has_something_to_show(watched: Stack) -> No
     for query, title in queries.items():
         # Where no try to reach a server failed there is no such series.
         if "attempts_total" in query:
-            assert prometheus(watched, "query", query=query)["resultType"] == "vector"
+            assert prometheus(everything, "query", query=query)["resultType"] == "vector"
             continue
         eventually(
-            functools.partial(result, watched, query),
+            functools.partial(result, everything, query),
             f"{title}: {query}",
         )
 
 
-def test_alerts_fire_when_postgresql_is_gone_and_end_when_it_is_back(watched: Stack) -> None:
+def test_alerts_fire_when_servers_are_gone_and_end_when_they_are_back(everything: Stack) -> None:
     def firing() -> set[str]:
         return {
             alert["labels"]["alertname"]
-            for alert in prometheus(watched, "alerts")["alerts"]
+            for alert in prometheus(everything, "alerts")["alerts"]
             if alert["state"] == "firing"
         }
 
     eventually(lambda: not firing(), "quiet")
-    watched.compose("stop", "postgres")
-    wanted = {"DatabaseNotReady", "PostgresDown"}
+    everything.compose("stop", "postgres", "redis")
+    wanted = {"DatabaseNotReady", "PostgresDown", "RedisDown"}
     eventually(lambda: wanted <= firing(), f"{wanted} firing")
-    watched.compose("start", "postgres")
+    everything.compose("start", "postgres", "redis")
     eventually(lambda: not firing(), "quiet again")

@@ -1,5 +1,6 @@
 """Stacks of compose/ on a real engine, each under a name, with ports and secrets of its own."""
 
+import contextlib
 import fcntl
 import http.client
 import json
@@ -197,6 +198,42 @@ class Stack:
             and each["Config"]["Labels"]["com.docker.compose.oneoff"] == "False"
         )
         return found
+
+    def states(self) -> dict[str, tuple[str, str | int]]:
+        """Of each service: what its container is, and its health, or its exit code without one."""
+        return {
+            each["Config"]["Labels"]["com.docker.compose.service"]: (
+                each["State"]["Status"],
+                each["State"].get("Health", {}).get("Status", each["State"]["ExitCode"]),
+            )
+            for each in self.containers()
+        }
+
+    def seen(self) -> dict[str, str]:
+        """What can be seen of it without opening its files, by the place where it is seen."""
+        found = {
+            "inspect": json.dumps(self.containers()),
+            "logs": self.logs(),
+            "configuration": self.compose("config").stdout,
+        }
+        for container in self.containers():
+            if not container["State"]["Running"]:
+                continue
+            for pid in run("docker", "top", container["Id"], "-eo", "pid").stdout.split()[1:]:
+                for kind in ("cmdline", "environ"):
+                    # A health check may have ended meanwhile.
+                    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                        place = f"{container['Name']} {pid} {kind}"
+                        found[place] = Path(f"/proc/{pid}/{kind}").read_text(errors="replace")
+        return found
+
+    def passwords(self) -> dict[str, str]:
+        """Its passwords, by the names of their files."""
+        return {
+            path.name: re.sub(r'.*: "|"}$', "", path.read_text())
+            for path in self.secrets.iterdir()
+            if not path.name.startswith(".")
+        }
 
     def sql(self, query: str) -> str:
         """A query by the superuser in the app's database."""
