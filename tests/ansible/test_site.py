@@ -4,11 +4,9 @@
 PostgreSQL and the Python that each has.
 """
 
-import json
 import os
 import socket
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.deployment import Deployment, Writer
 from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -24,43 +23,6 @@ RELEASES = os.environ.get("HOST_RELEASES", "trixie").split(",")
 POSTGRES = {"bookworm": 15, "trixie": 17, "forky": 18}
 PYTHON = {"bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
 GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]
-
-
-class Database:
-    """The database `godel` on a host, as a client on another machine sees it."""
-
-    def __init__(self, site: Site, host: Host) -> None:
-        self._site = site
-        self._host = host
-
-    def connect(
-        self, role: str, password: str | None = None, **options: str
-    ) -> psycopg.Connection[Any]:
-        """Log in over the network, with the server's certificate and name verified."""
-        given: dict[str, Any] = {
-            "host": self._host.name,
-            "hostaddr": self._host.address,
-            "dbname": "godel",
-            "user": f"godel_{role}",
-            "password": password or self._site.secret(f"postgresql/godel_{role}"),
-            "sslmode": "verify-full",
-            "sslrootcert": self._site.authority,
-            "connect_timeout": 20,
-        }
-        return psycopg.connect(autocommit=True, **given | options)
-
-    def ask(self, role: str, statement: str, password: str | None = None) -> list[Any]:
-        """The rows that a statement returns to this role."""
-        with self.connect(role, password) as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
-def _get(url: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode() if body else None)
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def _until(sentence: str, true: Callable[[], bool], deadline_s: float = 120) -> None:
@@ -114,10 +76,11 @@ def test_a_bare_host(site: Site, release: str, wheels: Callable[[str], Path]) ->
     assert second.changed == {"db": 0}, second.output
     print(f"{release}: a converged run takes {second.duration_s:.0f} s")
 
-    _the_database_is_guarded(Database(site, host), POSTGRES[release])
-    _the_app_answers(host)
+    deployment = _deployment(site, host)
+    deployment.verify(POSTGRES[release])
+    _nobody_else_is_let_in(deployment, host)
     _units_are_hardened(host)
-    _the_app_waits_for_its_database(host, POSTGRES[release])
+    _the_app_waits_for_its_database(deployment, host, POSTGRES[release])
 
 
 @pytest.mark.benchmark
@@ -128,9 +91,22 @@ def test_what_changes_reaches_the_host_that_is_there(
     host = site.start("db", prepared)
     settings = _settings(site, wheels("3.13"))
     site.write(EVERYWHERE, **settings)
-    database = Database(site, host)
+    database = _deployment(site, host)
     site.play("site").expect()
-    _get(f"http://{host.address}:7373/api/agents", {"task": "stay"})
+    database.work("stay")
+
+    # Passwords are rotated while the app serves: whoever tries again is served.
+    before = site.secrets()
+    with Writer(database) as writer:
+        site.play("rotate_secrets").expect()
+    assert writer.lost == []
+    assert not set(before) & {secret for secret in site.secrets() if len(secret) == 32}
+    kept = database.ask("readonly", "select distinct task from agents where task like 'row %'")
+    assert {task for (task,) in kept} == set(writer.written)
+    print(
+        f"{len(writer.written)} rows were written while passwords were rotated;"
+        f" {writer.tried_again} took more than one try, {writer.longest_s:.1f} s the longest"
+    )
 
     # A password of the inventory reaches the database that is there, and its rows stay.
     old = site.secret("postgresql/godel_app")
@@ -144,10 +120,11 @@ def test_what_changes_reaches_the_host_that_is_there(
     # The new certificate is shown without a restart.
     assert database.ask("monitor", "select pg_postmaster_start_time()") == since
     database.connect("monitor", host="elsewhere").close()
-    assert database.ask("app", "select count(*) from agents", changed) == [(1,)]
+    rows = len(writer.written) + 1
+    assert database.ask("app", "select count(distinct task) from agents", changed) == [(rows,)]
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         database.connect("app", old)
-    _until("the app answers with its new password", lambda: _agents(host) == 1)
+    _until("the app answers with its new password", lambda: database.agents() > 0)
 
     # What needs a restart is announced, and the restart is one.
     settings["postgresql_settings"] = {"max_connections": 90}
@@ -156,7 +133,7 @@ def test_what_changes_reaches_the_host_that_is_there(
     announced = "postgresql@17-main restarts for: max_connections"
     assert announced in " ".join(fourth.output.split())
     assert database.ask("monitor", "show max_connections") == [("90",)]
-    _until("the app has new connections", lambda: _agents(host) == 1)
+    _until("the app has new connections", lambda: database.agents() > 0)
 
     # A database that cannot be brought up is named with its runbook, and other apps go on.
     more = [*settings["bootstrapd_apps"], {"name": "tarsy", "command": ["/bin/sleep", "inf"]}]
@@ -164,7 +141,7 @@ def test_what_changes_reaches_the_host_that_is_there(
     failed = site.play("site", "--tags", "bootstrapd").expect(2)
     assert "(exit code 3, runbook: refused)" in " ".join(failed.output.split())
     assert host.run("systemctl is-active tarsy", check=False).strip() == "inactive"
-    assert _agents(host) == 1
+    assert database.agents() > 0
 
     # Nothing is destroyed unless the deployment's name is typed.
     refused = site.play("destroy").expect(2)
@@ -176,49 +153,13 @@ def test_what_changes_reaches_the_host_that_is_there(
     assert left == ""
 
 
-def _the_database_is_guarded(database: Database, major: int) -> None:
-    """Each role may do its work and no more, over TLS and with a password alone."""
-    version = "select current_setting('server_version_num')::int / 10000, current_user"
-    assert database.ask("migrator", version) == [(major, "godel_owner")]
-    tls = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
-    assert database.ask("app", tls) == [(True,)]
-    database.ask("migrator", "create table made (id int primary key)")
-    assert database.ask("app", "insert into made values (1) returning id") == [(1,)]
-    assert database.ask("readonly", "select id from made") == [(1,)]
-    for role, statement in (
-        ("app", "create table other (id int)"),
-        ("app", "create temporary table other (id int)"),
-        ("app", "create schema other"),
-        ("app", "alter table made add column note text"),
-        ("app", "drop table made"),
-        ("readonly", "delete from made"),
-        ("monitor", "select * from made"),
-    ):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            database.ask(role, statement)
-    database.ask("migrator", "drop table made")
-    assert database.ask("monitor", "select count(*) > 0 from pg_stat_activity") == [(True,)]
-    with pytest.raises(psycopg.OperationalError, match="no encryption"):
-        database.connect("app", sslmode="disable")
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        database.connect("app", "wrong")
-    with pytest.raises(psycopg.OperationalError, match='does not match host name "elsewhere"'):
-        database.connect("app", host="elsewhere")
+def _deployment(site: Site, host: Host) -> Deployment:
+    return Deployment(site, host.name, host.address, f"http://{host.address}:7373")
+
+
+def _nobody_else_is_let_in(deployment: Deployment, host: Host) -> None:
     with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects connection"):
-        database.connect("app", "any", user="postgres")
-
-
-def _agents(host: Host) -> int:
-    try:
-        return len(_get(f"http://{host.address}:7373/api/agents"))
-    except OSError:
-        return -1
-
-
-def _the_app_answers(host: Host) -> None:
-    assert _get(f"http://{host.address}:7373/api/agents") == []
-    _get(f"http://{host.address}:7373/api/agents", {"task": "look from outside"})
-    assert _agents(host) == 1
+        deployment.connect("app", "any", user="postgres")
     # Nobody was let in to Redis: the firewall does not even refuse.
     with pytest.raises(TimeoutError):
         socket.create_connection((host.address, 6379), timeout=3)
@@ -244,7 +185,7 @@ def _units_are_hardened(host: Host) -> None:
         assert mode == "600 root"
 
 
-def _the_app_waits_for_its_database(host: Host, major: int) -> None:
+def _the_app_waits_for_its_database(deployment: Deployment, host: Host, major: int) -> None:
     """It does not start before its database is ready, and then starts by itself."""
 
     def state(unit: str) -> str:
@@ -263,4 +204,4 @@ def _the_app_waits_for_its_database(host: Host, major: int) -> None:
     assert state("bootstrapd@godel") == "active"
     # Killed, it comes back.
     host.run("systemctl kill --signal=KILL godel")
-    _until("the app runs again", lambda: _agents(host) == 1)
+    _until("the app runs again", lambda: deployment.agents() == 1)

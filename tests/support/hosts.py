@@ -107,56 +107,14 @@ class Play:
         return changes(self.output)
 
 
-class Site:
-    """Hosts on a network of their own, and an inventory of them in a folder."""
+class Controller:
+    """A folder with an inventory, `hosts.yml`, and what Ansible keeps beside it."""
 
     def __init__(self, folder: Path) -> None:
-        need("docker")
         ansible()
         self.folder = folder
-        self.name = f"bootstrapd-{secrets.token_hex(4)}"
-        self.hosts: dict[str, Host] = {}
         # The path of a Unix socket has room for 107 characters, and pytest's folders are long.
         self._sockets = tempfile.mkdtemp(prefix="ssh-")
-        subprocess.run(["docker", "network", "create", self.name], check=True, capture_output=True)
-
-    def start(self, name: str, image: str, *options: str) -> Host:
-        """A host of this image, up and reachable under its name."""
-        container = f"{self.name}-{name}"
-        subprocess.run(
-            [
-                *("docker", "run", "--detach", "--name", container, "--hostname", name),
-                *("--network", self.name, "--network-alias", name, *_OPTIONS, *options, image),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        self.hosts[name] = host = Host(name, container, _address(container))
-        deadline_s = time.monotonic() + 240
-        while "running" not in (state := host.run("systemctl is-system-running", check=False)):
-            assert time.monotonic() < deadline_s, f"{name} is {state!r}"
-            if "degraded" in state:
-                break
-            time.sleep(0.2)
-        # Without it no credential reaches a unit.
-        host.run("mount --make-rshared /")
-        return host
-
-    def write(self, groups: Mapping[str, Sequence[str]], **variables: Any) -> None:
-        """The inventory: which hosts are in which group, and the variables of all."""
-        connection = {
-            "ansible_connection": "community.docker.docker",
-            "ansible_python_interpreter": "/usr/bin/python3",
-        }
-        connection |= variables
-        over_ssh = connection["ansible_connection"] == "ssh"
-        children: dict[str, Any] = {group: {"hosts": {}} for group in groups}
-        for group, names in groups.items():
-            for host in (self.hosts[name] for name in names):
-                reached = host.address if over_ssh else host.container
-                children[group]["hosts"][host.name] = {"ansible_host": reached}
-        everything = {"all": {"children": children, "vars": connection}}
-        (self.folder / "hosts.yml").write_text(yaml.safe_dump(everything))
 
     def play(self, playbook: str, *arguments: str, timeout_s: float = 1500) -> Play:
         """Run a playbook of the project on this inventory."""
@@ -205,6 +163,59 @@ class Site:
         """The certificate by which clients verify servers."""
         return str(self.folder / "secrets" / "ca" / "ca.crt")
 
+    def close(self) -> None:
+        """Take away what is outside the folder."""
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+
+class Site(Controller):
+    """Hosts on a network of their own, and an inventory of them in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        need("docker")
+        super().__init__(folder)
+        self.name = f"bootstrapd-{secrets.token_hex(4)}"
+        self.hosts: dict[str, Host] = {}
+        subprocess.run(["docker", "network", "create", self.name], check=True, capture_output=True)
+
+    def start(self, name: str, image: str, *options: str) -> Host:
+        """A host of this image, up and reachable under its name."""
+        container = f"{self.name}-{name}"
+        subprocess.run(
+            [
+                *("docker", "run", "--detach", "--name", container, "--hostname", name),
+                *("--network", self.name, "--network-alias", name, *_OPTIONS, *options, image),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        self.hosts[name] = host = Host(name, container, _address(container))
+        deadline_s = time.monotonic() + 240
+        while "running" not in (state := host.run("systemctl is-system-running", check=False)):
+            assert time.monotonic() < deadline_s, f"{name} is {state!r}"
+            if "degraded" in state:
+                break
+            time.sleep(0.2)
+        # Without it no credential reaches a unit.
+        host.run("mount --make-rshared /")
+        return host
+
+    def write(self, groups: Mapping[str, Sequence[str]], **variables: Any) -> None:
+        """The inventory: which hosts are in which group, and the variables of all."""
+        connection = {
+            "ansible_connection": "community.docker.docker",
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+        connection |= variables
+        over_ssh = connection["ansible_connection"] == "ssh"
+        children: dict[str, Any] = {group: {"hosts": {}} for group in groups}
+        for group, names in groups.items():
+            for host in (self.hosts[name] for name in names):
+                reached = host.address if over_ssh else host.container
+                children[group]["hosts"][host.name] = {"ansible_host": reached}
+        everything = {"all": {"children": children, "vars": connection}}
+        (self.folder / "hosts.yml").write_text(yaml.safe_dump(everything))
+
     @property
     def me(self) -> str:
         """This machine, as the hosts see it."""
@@ -219,7 +230,7 @@ class Site:
             with contextlib.suppress(subprocess.CalledProcessError):
                 host.kill()
         subprocess.run(["docker", "network", "rm", self.name], check=False, capture_output=True)
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        super().close()
 
 
 def _address(container: str) -> str:
