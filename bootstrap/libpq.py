@@ -156,18 +156,21 @@ class Connection:
     def copy_out(self, statement: str, size: int) -> Iterator[list[bytes]]:
         """The lines of a COPY ... TO STDOUT, some `size` bytes at a time."""
         self._begin_copy(statement, _COPY_OUT)
-        pq, handle = _pq(), self._handle
-        place = ctypes.c_void_p()
-        found, get, free, text = ctypes.byref(place), pq.PQgetCopyData, pq.PQfreemem, _string_at
+        handle, place = _Handle(self._handle), _Handle()
+        found, without_waiting = ctypes.byref(place), _Int(1)
+        # To let other threads run around each line would take longer than the line.
+        quick = ctypes.PyDLL(_pq()._name)
+        get, free, line = quick.PQgetCopyData, quick.PQfreemem, _bytes_of
+        free.restype = None
         lines: list[bytes] = []
         held = 0
-        while (length := get(handle, found, 1)) >= 0:
+        while (length := get(handle, found, without_waiting)) >= 0:
             if not length:
                 self._await(_POLL_READING, None)
-                if not pq.PQconsumeInput(handle):
+                if not _pq().PQconsumeInput(self._handle):
                     raise self._error()
                 continue
-            lines.append(text(place, length))
+            lines.append(line(place, length))
             free(place)
             held += length
             if held >= size:
@@ -374,7 +377,8 @@ def _ready(descriptor: int, direction: int, deadline_s: float | None) -> bool:
 
 _Handle, _Text, _Int = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _NoticeProcessor = ctypes.CFUNCTYPE(None, _Handle, _Text)
-_string_at = ctypes.string_at
+_bytes_of = ctypes.pythonapi.PyBytes_FromStringAndSize
+_bytes_of.restype, _bytes_of.argtypes = ctypes.py_object, (_Handle, ctypes.c_ssize_t)
 # Notices would go to stderr. The object must outlive every connection.
 _QUIET = _NoticeProcessor(lambda *_: None)
 _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {

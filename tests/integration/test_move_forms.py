@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bootstrap.move import forms, jsontext, scan, wanted
+from bootstrap.move import forms, scan, wanted
+from bootstrap.move.forms import jsontext
 from tests.support.postgres import Server
 
 Printed = Callable[[str, str], str]
@@ -159,6 +161,66 @@ def test_jsonb(printed: Printed, document: Any, ascii_: bool) -> None:
     assert text(form("jsonb"), written) == printed("jsonb", written)
 
 
+_SHAPES = (
+    '{"kind": %s, "n": %s, "ok": [%s, %s]}',
+    '{"b":%s,"aa":{"d":%s},"a":[%s,{"b":%s}]}',
+    ' {"b": %s, "a": %s, "b": %s, "100%%": %s }',
+    "[%s, [%s, %s], {}, %s]",
+)
+_LEAVES = st.one_of(
+    _NUMBERS,
+    _STRINGS.map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.sampled_from(
+        ["true", "null", "[]", "{}", '[1, "a"]', "[1,2]", "-0.0", "1e5", "01", '"\\n"']
+    ),
+    st.text(st.sampled_from('"\\,:{}[] 01-.eE\0\1aé\udc80'), max_size=4),
+)
+
+
+@_QUICK
+@given(
+    st.lists(
+        st.builds(
+            operator.mod,
+            st.sampled_from(_SHAPES),
+            st.tuples(_LEAVES, _LEAVES, _LEAVES, _LEAVES),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+@example(["[1, [1, 1], {}, 1]", "[1, [1, 1], {}, 1]\1\0[1, [1, 1], {}, 1]", "0"])
+@example(["[1, [1, 1], {}, 1]", "x[1, [1, 1], {}, 1]"])
+def test_documents_of_a_shape_seen_before_are_printed_as_if_they_were_new(
+    documents: list[str],
+) -> None:
+    """Whatever was learnt before, and whatever is among them."""
+    form_ = form("jsonb")
+    expected = [alone(form("jsonb"), each) for each in documents]
+    for first, last in ((0, 1), (0, len(documents)), (0, len(documents))):
+        some, wanted_ = documents[first:last], expected[first:last]
+        found = form_.many(some, {str})
+        assert list(found) == wanted_ if found is not None else True
+        if None in wanted_:
+            assert found is None
+
+
+def test_documents_of_one_shape_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    form_ = form("jsonb")
+    some = [f'{{"name": "x{n}", "id": {n}, "tags": [{n}.50, "100%"]}}' for n in range(9)]
+    wanted_ = [form_.one(text) for text in some]
+    form_.many(some[:1], {str})
+    monkeypatch.delattr(jsontext, "many")
+    assert form_.many(some, {str}) == wanted_
+
+
+def alone(form: forms.Form, value: Any) -> str | None:
+    try:
+        return form.one(value)
+    except forms.BadValueError:
+        return None
+
+
 def test_of_the_same_key_the_last_one_counts(printed: Printed) -> None:
     written = '{"b": 1, "a": 2, "b": 3}'
     assert text(form("jsonb"), written) == printed("jsonb", written) == '{"a": 2, "b": 3}'
@@ -216,6 +278,41 @@ def test_moments_with_a_zone(printed: Printed, moment: dt.datetime, minutes: int
     zone = dt.timezone(dt.timedelta(minutes=minutes))
     written = moment.replace(tzinfo=zone).isoformat()
     assert text(form("timestamptz"), written) == printed("timestamptz", written)
+
+
+_ZONES = st.sampled_from(["", "Z", "+00:00", "+00:00Z", "Z+00:00", "+00", "+01:00", "z", " "])
+_SPECS = st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"])
+
+
+@_QUICK
+@given(
+    st.lists(_MOMENTS, min_size=1, max_size=4),
+    st.sampled_from([" ", "T", "t", "\0"]),
+    _SPECS,
+    _ZONES,
+    st.sampled_from(["timestamp", "timestamptz", "timestamp(3)", "timestamptz(0)"]),
+)
+@example([dt.datetime(2024, 1, 1)], " ", "microseconds", "", "timestamp")  # noqa: DTZ001
+@example([dt.datetime(2024, 1, 1, 0, 0, 30)], "T", "seconds", "Z", "timestamp")  # noqa: DTZ001
+def test_many_moments_are_printed_as_each_alone(
+    moments: list[dt.datetime], between: str, digits: str, zone: str, type_: str
+) -> None:
+    written = [moment.isoformat(between, digits) + zone for moment in moments]
+    found = form(type_).many(written, {str})
+    assert found is None or list(found) == [alone(form(type_), each) for each in written]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2024-01-01 00:00:00", "2024-01-01T00:00:30.120Z", "2024-01-01 10:00:00.100000+00:00"],
+)
+def test_the_usual_ways_to_write_a_moment_are_read_together(written: str) -> None:
+    assert form("timestamptz").many([written] * 2, {str}) is not None
+
+
+@pytest.mark.parametrize("hour", ["24:00:00", "24:00:00.000000"])
+def test_the_end_of_a_day_is_looked_at_alone(hour: str) -> None:
+    assert form("timestamp").many([f"2024-01-01 {hour}"], {str}) is None
 
 
 @pytest.mark.parametrize(

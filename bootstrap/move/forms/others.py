@@ -1,0 +1,105 @@
+"""UUIDs, bytes, and what only the server knows."""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bootstrap.move.forms import jsontext, texts
+from bootstrap.move.forms.form import BadValueError, Kinds
+
+_HEXADECIMAL = str.maketrans("123456789abcdef", "000000000000000")
+
+
+class Uuid:
+    """uuid: text with or without hyphens, or 16 bytes."""
+
+    _SHAPE = "00000000-0000-0000-0000-000000000000"
+
+    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
+        if kinds != {str}:
+            return None
+        shapes = set("\0".join(values).translate(_HEXADECIMAL).split("\0"))
+        return values if shapes == {self._SHAPE} else None
+
+    def one(self, value: Any) -> str:
+        try:
+            if isinstance(value, bytes) and len(value) == 16:
+                return str(uuid.UUID(bytes=value))
+            if isinstance(value, str) and re.fullmatch(
+                r"\{?[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\}?", value
+            ):
+                return str(uuid.UUID(value))
+        except ValueError:
+            pass
+        raise BadValueError("other", "a UUID")
+
+
+class Bytes:
+    """bytea."""
+
+    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
+        if kinds != {bytes}:
+            return None
+        return [f"\\\\x{value.hex()}" for value in values]
+
+    def one(self, value: Any) -> str:
+        if isinstance(value, bytes):
+            return f"\\\\x{value.hex()}"
+        text = value if isinstance(value, str) else texts.number_text(value)
+        raise BadValueError("storage_class", "a blob", {"convert": text.encode(errors="replace")})
+
+
+class Asked:
+    """Any other type: what the server itself makes of the text."""
+
+    def __init__(
+        self, type_: str, ask: Callable[[str, Sequence[str]], Mapping[str, str | None]]
+    ) -> None:
+        self._type = type_
+        self._ask = ask
+        self._known: dict[str, str | None] = {}
+
+    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
+        if kinds != {str}:
+            return None
+        new = [value for value in set(values) - self._known.keys() if texts.encodable(value)]
+        if new:
+            if len(self._known) > 10_000:
+                self._known.clear()
+                new = [value for value in set(values) if texts.encodable(value)]
+            self._known.update(self._ask(self._type, [each for each in new if "\0" not in each]))
+        found = list(map(self._known.get, values))
+        if None in found:
+            return None
+        return [texts.escaped(each) for each in found if each is not None]
+
+    def one(self, value: Any) -> str:
+        text = value if isinstance(value, str) else None
+        if isinstance(value, int | float):
+            text = texts.number_text(value)
+        if text is not None and "\0" not in text and texts.encodable(text):
+            if text not in self._known:
+                self._known.update(self._ask(self._type, [text]))
+            found = self._known[text]
+            if found is not None:
+                return texts.escaped(found)
+        raise BadValueError("other", f"a value of type {self._type}")
+
+
+class Array:
+    """An array, which SQLite keeps as a JSON array."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:  # noqa: ARG002
+        return None
+
+    def one(self, value: Any) -> str:
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            try:
+                return self._asked.one(jsontext.array(value))
+            except ValueError:
+                raise BadValueError("json", "a JSON array") from None
+        return self._asked.one(value)
