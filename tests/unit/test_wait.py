@@ -634,8 +634,8 @@ def test_a_name_that_nobody_knows_has_no_door() -> None:
 def test_a_server_that_comes_up_is_asked_by_a_new_schedule(recorder: Recorder) -> None:
     answers = [*[CLOSED] * 5, *[STARTING] * 3, READY]
     database = Fake(answers)
-    slow = {"backoff_first_s": 0.05, "backoff_factor": 2, "backoff_cap_s": 5, "backoff_jitter": 0}
-    run([database], recorder, **slow)
+    slow = QUICK.replace(backoff_first_s=0.05, backoff_factor=2, backoff_cap_s=5, backoff_jitter=0)
+    run([database], recorder, slow)
     pauses = [event.facts["next_try_s"] for event in recorder.events if event.name == "not_yet"]
     assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.05, 0.1, 0.2], abs=0.01)
 
