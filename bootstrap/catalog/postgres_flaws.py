@@ -53,6 +53,16 @@ select c.oid::regclass::text, quote_ident(t.tgname), quote_ident(k.conname)
 """
 # Whoever owns a sequence, or has it as its default. `cheap`: an index gives the largest number.
 _SEQUENCES = f"""
+with used (sequence, relid, number) as (
+  select d.objid, d.refobjid, d.refobjsubid
+    from pg_catalog.pg_depend d
+   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+     and d.refobjsubid > 0 and d.deptype in ('a', 'i')
+  union
+  select d.refobjid, x.adrelid, x.adnum
+    from pg_catalog.pg_depend d join pg_catalog.pg_attrdef x on x.oid = d.objid
+   where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
+)
 select s.oid::regclass::text, c.oid::regclass::text, quote_ident(a.attname), q.seqincrement,
        case when q.seqincrement > 0 then 'max' else 'min' end,
        pg_catalog.has_table_privilege(c.oid, 'select')
@@ -65,17 +75,7 @@ select s.oid::regclass::text, c.oid::regclass::text, quote_ident(a.attname), q.s
                       and i.indpred is null)
   from pg_catalog.pg_class s
   join pg_catalog.pg_sequence q on q.seqrelid = s.oid and not q.seqcycle
-  join lateral (
-    select d.refobjid as relid, d.refobjsubid as number
-      from pg_catalog.pg_depend d
-     where d.classid = 'pg_class'::regclass and d.objid = s.oid
-       and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')
-    union
-    select x.adrelid, x.adnum
-      from pg_catalog.pg_depend d join pg_catalog.pg_attrdef x on x.oid = d.objid
-     where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
-       and d.refobjid = s.oid
-  ) used on true
+  join used on used.sequence = s.oid
   join pg_catalog.pg_class c on c.oid = used.relid and c.relkind in ('r', 'p')
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = used.number
