@@ -1,4 +1,4 @@
-"""A worker that comes up while the database is waited for: its imports take longer than most waits.
+"""A worker that comes up while other things are done: its imports take longer than most waits.
 
 Nothing is imported here that a start with nothing to do can go without.
 """
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 class Early:
-    """The worker's process, if the wait left time to start one."""
+    """The worker's process, once it was thought of before it is needed."""
 
     def __init__(self) -> None:
         self._started: child.Started | None = None
 
     def start(self, loaded: settings.Loaded) -> None:
-        """Start it. That it cannot be started is an error only where it is needed."""
+        """Start it, unless it is up. That it cannot be started is an error where it is needed."""
+        if self._started is not None:
+            return
         from bootstrap import child
 
         with contextlib.suppress(SettingsError):
@@ -36,6 +38,8 @@ class Early:
     def close(self) -> None:
         """End it, unless it was taken."""
         if self._started is not None:
+            # It was not told anything yet, so nothing is interrupted.
+            self._started.process.kill()
             self._started.close()
             if self._started.process.stdout is not None:
                 self._started.process.stdout.close()

@@ -163,6 +163,8 @@ def _through(
         place.stop,
     )
     run, sound = places.run_name(), True
+    if wanted.pending:
+        place.early.start(here)
     with record.stage("migrate", "comparing what was applied with its files"):
         past = obstacles.in_history(place, wanted)
         obstacles.in_revisions(place, sight, wanted)
