@@ -1,7 +1,7 @@
 """The ledger of a PostgreSQL database: tables in a schema of its own."""
 
 import json
-import socket
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -159,7 +159,7 @@ class Ledger:
             **vars(attempt),
             "app": self._app,
             "actor": self._actor,
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
             "ended_at": None,
             "result": "running",
         }

@@ -1,14 +1,13 @@
 """The ledger of a SQLite database: a file beside it."""
 
 import json
-import socket
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bootstrap import database, ledger, sqlite
+from bootstrap import database, ledger, report, sqlite
 
 _LEDGER = """
 create table if not exists proof (
@@ -209,7 +208,7 @@ def _values(attempt: ledger.Started, ended_at: float | None) -> tuple[object, ..
         attempt.direction,
         attempt.revision,
         ledger.actor(),
-        socket.gethostname(),
+        os.uname().nodename,
         attempt.release,
         _iso(attempt.started_at),
         None if ended_at is None else _iso(ended_at),
@@ -218,5 +217,4 @@ def _values(attempt: ledger.Started, ended_at: float | None) -> tuple[object, ..
 
 
 def _iso(seconds: float) -> str:
-    shown = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return shown.replace("+00:00", "Z")
+    return report.iso(seconds).replace("+00:00", "Z")

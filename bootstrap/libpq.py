@@ -11,7 +11,6 @@ import ctypes
 import json
 import re
 import select
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +29,8 @@ _SQLSTATE, _PRIMARY, _DETAIL = (ord(letter) for letter in "CMD")
 # With verbose errors the code stands between the severity, in any language, and the text.
 _CODE = r"(?P<severity>\S+:  )(?P<code>[0-9A-Z]{5}): "
 _LOCATION = r"(?m)^LOCATION:  .*\n?"
+# What needs no looking up, for which Python would need its own library of sockets.
+_ADDRESS = r"\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]+"
 # What else than text comes back, by the object id of its type (pg_type.dat).
 _READERS: Mapping[int, Callable[[str], Any]] = {
     16: lambda text: text == "t",
@@ -292,6 +293,11 @@ def places(params: Mapping[str, str]) -> list[dict[str, str]]:
             # A socket, or what libpq finds in its own environment.
             found.append(here)
             continue
+        if re.fullmatch(_ADDRESS, host):
+            found.append({**here, "hostaddr": host})
+            continue
+        import socket
+
         try:
             known = socket.getaddrinfo(_resolved(host), port or 5432, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:

@@ -4,7 +4,6 @@ A long step asks for more time for as long as this process lives; whether a stat
 makes progress, only the database knows. After the hand over the app is the one that systemd hears.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -108,6 +107,8 @@ class Notifier:
     def _send(self, lines: list[str]) -> None:
         if not lines or self._where is None:
             return
+        import socket
+
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
                 # The queue of a busy manager is full for a moment at the most.

@@ -1,7 +1,6 @@
 """A PostgreSQL database as the stages see it, over one connection in autocommit mode."""
 
 import functools
-import hashlib
 import select
 import time
 from collections.abc import Mapping, Sequence
@@ -15,9 +14,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "bootstrapd"
 # One key a database: advisory locks are already separate for each of them.
-LOCK_KEY = int.from_bytes(
-    hashlib.sha256(b"bootstrapd migration lock").digest()[:8], "big", signed=True
-)
+# The first 8 bytes of the SHA-256 of "bootstrapd migration lock".
+LOCK_KEY = 3050277238210765657
 WORKER_NAME = "bootstrapd migrate"
 SECOND_LOGIN_S = 5.0
 UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE = "42P01", "42501", "55P03"

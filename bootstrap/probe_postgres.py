@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from bootstrap import bounded, stranger
+from bootstrap import bounded
 from bootstrap.answer import Answer, ErrorClass, answer
 from bootstrap.errors import SettingsError
 from bootstrap.target import Target
@@ -214,5 +214,7 @@ def _door(place: Mapping[str, str]) -> "knock.Door | None":
 def _stranger(place: Mapping[str, Any], timeout_s: float) -> str | None:
     if "hostaddr" not in place:
         return None
+    from bootstrap import stranger
+
     other = stranger.protocol(place["hostaddr"], int(place.get("port") or 5432), timeout_s)
     return None if other == "PostgreSQL" else other

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from bootstrap import bounded, redact, stranger
+from bootstrap import bounded, redact
 from bootstrap.answer import Answer, ErrorClass, answer
 from bootstrap.errors import SettingsError
 
@@ -113,6 +113,8 @@ class Redis:
         return answer(_classify(error), text, user=self._user)
 
     def _stranger(self, timeout_s: float) -> Answer | None:
+        from bootstrap import stranger
+
         other = stranger.protocol(*self._place, timeout_s)
         if other == "TLS" and not self._tls:
             return answer("tls", f"it speaks TLS, as rediss:// in {self.setting} would")

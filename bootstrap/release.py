@@ -4,11 +4,10 @@ A proof in the ledger holds for as long as the digest is the same. It is made fr
 from file times, so that every machine of a deployment comes to the same one.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
-from bootstrap import __version__, revisions, settings
+from bootstrap import __version__, digests, revisions, settings
 
 
 def digest(loaded: settings.Loaded, known: revisions.Graph) -> str | None:
@@ -32,14 +31,14 @@ def digest(loaded: settings.Loaded, known: revisions.Graph) -> str | None:
             if source is None:
                 return None
             parts.append(source)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return digests.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _snapshot(loaded: settings.Loaded, known: revisions.Graph) -> str:
     """A digest of the target's snapshot; nothing where there is none."""
     place = known.snapshot(loaded.target.dialect)
     try:
-        return hashlib.sha256(place.read_bytes()).hexdigest() if place else ""
+        return digests.sha256(place.read_bytes()).hexdigest() if place else ""
     except OSError:
         return ""
 
@@ -60,12 +59,12 @@ def _source(loaded: settings.Loaded, module: str) -> str | None:
             return _files(place)
         file = place.with_suffix(".py")
         if file.is_file():
-            return hashlib.sha256(file.read_bytes()).hexdigest()
+            return digests.sha256(file.read_bytes()).hexdigest()
     return None
 
 
 def _files(folder: Path) -> str:
-    found = hashlib.sha256()
+    found = digests.sha256()
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(set(folders) - {"__pycache__"})
         for name in sorted(names):

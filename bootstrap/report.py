@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from bootstrap import redact
@@ -26,7 +25,7 @@ def log(form: str, threshold: Level, stream: TextIO | None = None) -> Sink:
         if _RANK[event.level] < _RANK[threshold]:
             return
         out = stream or sys.stderr
-        when = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")
+        when = iso(event.time)
         if form == "json":
             head = {
                 "time": when,
@@ -122,6 +121,10 @@ def document(status: Status) -> dict[str, Any]:
 
 
 def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return None if seconds is None else iso(seconds)
+
+
+def iso(seconds: float) -> str:
+    """A time as it is written everywhere: UTC, to the millisecond."""
+    whole, thousandths = divmod(round(seconds * 1_000_000) // 1000, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{thousandths:03d}+00:00"

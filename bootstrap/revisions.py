@@ -6,13 +6,17 @@ asked, in a child process.
 """
 
 import functools
-import hashlib
 import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bootstrap import digests
+
+if TYPE_CHECKING:
+    import hashlib
 
 _RELEASES = ("compatible_with", "required_stop")
 _NAMES = ("revision", "down_revision", "depends_on", "branch_labels", *_RELEASES)
@@ -176,7 +180,7 @@ def read(alembic: Path) -> Graph:
                 if _REVISION_FILE.fullmatch(entry.name):
                     with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands
                         files[entry.path] = _text(entry.path, file.read())
-    digest = hashlib.sha256()
+    digest = digests.sha256()
     found: dict[str, Revision] = {}
     loading: list[str] = []
     for path in sorted(files):
@@ -220,7 +224,7 @@ def described(description: Mapping[str, Any]) -> Graph:
             loading[path] = source
     if not loading:
         return Graph(found, description["digest"])
-    digest = hashlib.sha256(description["digest"].encode())
+    digest = digests.sha256(description["digest"].encode())
     _add_sql(found, loading, digest)
     return Graph(found, digest.hexdigest())
 

@@ -8,9 +8,7 @@ in the database, as a view, which no autogenerate takes for a table.
 import contextlib
 import fcntl
 import functools
-import hashlib
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bootstrap import app, database, target
+from bootstrap import app, database, digests, target
 
 if TYPE_CHECKING:
     from bootstrap import catalog as catalogs
@@ -75,7 +73,7 @@ class Sqlite:
             identity = None
             if ("view", PIN) in {(kind, name) for kind, name, _ in objects}:
                 (identity,) = connection.execute(f"select identity from {PIN}").fetchone()
-        digest = hashlib.sha256()
+        digest = digests.sha256()
         objects = [row for row in objects if row[1] != PIN]
         for row in objects:
             digest.update(repr(row).encode())
@@ -125,7 +123,7 @@ class Sqlite:
             os.close(descriptor)
             return False
         os.ftruncate(descriptor, 0)
-        note = f"{os.getpid()} {self._app.name} {socket.gethostname()} {int(time.time())}\n"
+        note = f"{os.getpid()} {self._app.name} {os.uname().nodename} {int(time.time())}\n"
         os.pwrite(descriptor, note.encode(), 0)
         self._lock = descriptor
         return True

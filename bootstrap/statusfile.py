@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -43,7 +42,7 @@ def gone(document: Mapping[str, Any]) -> str | None:
     The process is still the same after it has become the app.
     """
     pid, host = document.get("pid"), document.get("host")
-    if host != socket.gethostname():
+    if host != os.uname().nodename:
         return f"it was written on another host, {host}"
     if not isinstance(pid, int) or not _runs(pid) or _started(pid) != document.get("pid_started"):
         return f"process {pid}, which wrote it, is gone"
@@ -57,7 +56,7 @@ class _Writer:
         self._process = {
             "pid": os.getpid(),
             "pid_started": _started(os.getpid()),
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
         }
         self._lock = threading.Lock()
         self._written: tuple[str, str] | None = None

@@ -67,10 +67,20 @@ def test_a_crash_in_the_middle_of_the_wait_is_one_more_reason_to_wait(
     server = servers.new(18)
     url = server.create_database()
     server.stop("immediate")
-    starting = later(lambda: server.start(wait=False))
+    over = threading.Event()
+
+    def start() -> None:
+        server.start(wait=False)
+        # A server of the tests ends with the thread that started it.
+        over.wait()
+
+    starting = later(start)
     prober = postgres(url)
-    await_all(prober)
-    starting.join()
+    try:
+        await_all(prober)
+    finally:
+        over.set()
+        starting.join()
     assert prober.connection is not None
 
 
