@@ -6,10 +6,9 @@ set -eu
 while read -r found; do
     [ "${found%/global/pg_control}" != "$PGDATA" ] || continue
     other=${found%/global/pg_control}
-    printf 'postgres: %s holds data of PostgreSQL %s, and this image, %s, keeps its own in %s; %s\n' \
-        "$other" "$(cat "$other/PG_VERSION")" "$PG_MAJOR" "$PGDATA" \
-        'nothing was started. Use the image and the volume path that belong to that data' \
-        '(compose.postgres17.yml up to 17), and dump and restore to change the version' >&2
+    printf '%s\n' "postgres: $other holds data of PostgreSQL $(cat "$other/PG_VERSION"), and this image, \
+$PG_MAJOR, keeps its own in $PGDATA; nothing was started. Use the image and the volume path that \
+belong to that data (compose.postgres17.yml up to 17), or dump and restore to change the version" >&2
     exit 1
 done < <(find /var/lib/postgresql -maxdepth 5 -path '*/global/pg_control' 2>/dev/null)
 

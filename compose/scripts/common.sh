@@ -7,6 +7,16 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 compose() { ${COMPOSE:-docker compose} "$@"; }
 
+engine() { local words=${COMPOSE:-docker compose}; ${words% compose} "$@"; }
+
+# The name that the engine knows one of the stack's volumes by; nothing where there is none yet.
+volume() { # NAME
+    engine volume ls --quiet --filter "label=com.docker.compose.project=$(deployment)" \
+        --filter "label=com.docker.compose.volume=$1"
+}
+
+deployment() { compose config | sed -n 's/^name: //p'; }
+
 # A variable of the stack: from the environment, else from .env, else its default.
 setting() { # NAME DEFAULT
     local line

@@ -67,8 +67,7 @@ def test_new_passwords_reach_servers_and_files_while_clients_write(shared: Stack
         ("monitor", "postgres_monitor_password"),
     ):
         assert logs_in(shared, role, folder / name)
-        old = folder / ".old"
-        old.write_text(before[name])
+        old = _file(shared, before[name])
         assert not logs_in(shared, role, old)
         old.unlink()
     assert writer.statuses <= {0, 200, 503}
@@ -122,11 +121,26 @@ def test_a_password_that_nobody_knows_is_said_to_be_so(shared: Stack) -> None:
             "rotate-secrets: postgres_monitor_password: the server knows neither "
             "./secrets/postgres_monitor_password nor ./secrets/postgres_monitor_password.next; "
             "write the password of 'monitor' into ./secrets/postgres_monitor_password and run "
-            "this again\n"
+            "this again, or, if nobody knows it any more: make rotate-secrets ARGS=--lost\n"
         )
+        assert logs_in(shared, "monitor", _file(shared, kept))
+        told = shared.script("rotate-secrets", "--lost", "postgres_monitor_password").stdout
+        assert told.startswith(
+            "postgres_monitor_password: the server knows neither "
+            "./secrets/postgres_monitor_password nor ./secrets/postgres_monitor_password.next; "
+            "giving 'monitor' a new one\n"
+        )
+        assert logs_in(shared, "monitor", current)
+        assert not logs_in(shared, "monitor", _file(shared, kept))
     finally:
-        current.write_text(kept)
-        (shared.secrets / "postgres_monitor_password.next").unlink(missing_ok=True)
+        (shared.secrets / ".old").unlink(missing_ok=True)
+
+
+def _file(stack: Stack, text: str) -> Path:
+    """A file with a password that was."""
+    path = stack.secrets / ".old"
+    path.write_text(text)
+    return path
 
 
 def test_a_backup_comes_back_beside_what_there_is(shared: Stack) -> None:

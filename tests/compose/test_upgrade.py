@@ -1,5 +1,6 @@
 """A new release while clients write: what it may cost them, and what a broken one must not."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +51,19 @@ def test_an_upgrade_loses_no_write_and_a_broken_one_changes_nothing(
     before = ours.container("app")["Id"]
 
     ours.variables |= {"DAEMON_IMAGE": good, "APP_IMAGE": good}
+    dumps = ours.folder / "backup" / "backup.sh"
+    kept = dumps.read_text()
+    dumps.write_text("exit 1\n")
+    assert ours.script("up", expect=1).stderr.endswith(
+        "up: revisions are pending, and the database could not be dumped before; nothing was "
+        "changed. BACKUP_BEFORE_UPGRADE=false does without\n"
+    )
+    dumps.write_text(kept)
+    assert ours.sql("SELECT version_num FROM alembic_version") == HEAD
     with Writer(ours) as writer:
-        ours.script("up")
+        told = ours.script("up").stdout
+    dump = re.search(r"as it is now is in the backup (godel-\w+\.dump)\n", told)
+    assert dump is not None, told
     assert ours.sql("SELECT version_num FROM alembic_version") == "0023"
     # 0 is the moment between the old container and the new one, where nobody listens.
     assert {200} < writer.statuses | {0} <= {0, 200, 503}
@@ -62,7 +74,7 @@ def test_an_upgrade_loses_no_write_and_a_broken_one_changes_nothing(
 
     ours.variables |= {"DAEMON_IMAGE": broken, "APP_IMAGE": broken}
     with Writer(ours) as writer:
-        failed = ours.script("up", expect=1)
+        failed = ours.script("up", expect=1, env={"BACKUP_BEFORE_UPGRADE": "false"})
     assert "division by zero" in failed.stderr
     assert failed.stderr.endswith(
         "up: the database is not ready for this release (exit 4); the app that ran goes on\n"
@@ -74,4 +86,11 @@ def test_an_upgrade_loses_no_write_and_a_broken_one_changes_nothing(
     # Back to the release that works: as if there had been no other.
     ours.variables |= {"DAEMON_IMAGE": good, "APP_IMAGE": good}
     ours.up()
+    assert ours.ask("/health").status == 200
+    # And back to before the upgrade, by the one dump that there is.
+    listed = ours.compose("run", "--rm", "--no-deps", "-T", "backup", "list").stdout
+    assert listed.split() == [dump[1]]
+    ours.variables |= {"DAEMON_IMAGE": stacks.DAEMON, "APP_IMAGE": stacks.DAEMON}
+    ours.script("restore", dump[1])
+    assert ours.sql("SELECT version_num FROM alembic_version") == HEAD
     assert ours.ask("/health").status == 200
