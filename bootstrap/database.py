@@ -1,5 +1,6 @@
 """What the engine asks of a database itself, without SQLAlchemy: a look, a lock and a ledger."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -82,6 +83,9 @@ class Database(Protocol):
 
     def lock_is_free(self) -> bool:
         """Whether nobody holds the migration lock at this moment."""
+
+    def await_unlock(self, timeout_s: float, stop: threading.Event) -> None:
+        """Sleep for `timeout_s`, less if the holder gives the lock back or `stop` is set."""
 
     def unlock(self) -> bool:
         """Give the lock back; False means that it was lost in the meantime."""

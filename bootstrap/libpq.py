@@ -218,6 +218,13 @@ class Connection:
         (row,) = self.execute(query, *values)
         return row
 
+    def hears(self, timeout_s: float) -> bool:
+        """Whether the server says something unasked within that time; the next query reads it.
+
+        That is a notification, or the end of the connection, which then is the query's error.
+        """
+        return _ready(self.fileno(), _POLL_READING, time.monotonic() + timeout_s)
+
     def close(self) -> None:
         """End the session."""
         handle, self._handle = self._handle, None

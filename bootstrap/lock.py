@@ -12,7 +12,7 @@ from bootstrap.errors import LockError, Terminated
 
 FIRST_S = 0.05
 FACTOR = 1.5
-CAP_S = 0.2
+CAP_S = 0.5
 
 
 def _random() -> float:
@@ -32,9 +32,10 @@ def held(
 ) -> Iterator[bool]:
     """Hold the migration lock for the length of the block.
 
-    Polls with jitter for at most `wait_s` seconds, then raises LockError with the holder. When
-    another run has given the lock back, `settled` is asked whether that run did all the work: then
-    the block runs without the lock, being told False. So a crowd need not queue to find that out.
+    Polls with jitter for at most `wait_s` seconds, then raises LockError with the holder. A sleep
+    ends early where the holder can tell that it gave the lock back. `settled` is asked then whether
+    that run did all the work: if so, the block runs without the lock, being told False. So a crowd
+    need not queue to find that out.
 
     A lock found lost at the end is a warning: the work in between was watched by its own means.
     """
@@ -58,7 +59,8 @@ def held(
                     f"the migration lock is held by {base.holder()}; waiting up to {wait_s:g} s",
                 )
             # Runs that started together must not poll together.
-            if stop.wait(min(sleep_s * (0.5 + rng()), wait_s - waited_s)):
+            base.await_unlock(min(sleep_s * (0.5 + rng()), wait_s - waited_s), stop)
+            if stop.is_set():
                 raise Terminated(signal.SIGTERM)
             sleep_s = min(sleep_s * FACTOR, CAP_S)
             if base.lock_is_free() and settled():

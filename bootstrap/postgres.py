@@ -2,6 +2,7 @@
 
 import functools
 import select
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ SCHEMA = "bootstrapd"
 # One key a database: advisory locks are already separate for each of them.
 # The first 8 bytes of the SHA-256 of "bootstrapd migration lock".
 LOCK_KEY = 3050277238210765657
+# Where the end of a lock is told to those who wait for it.
+CHANNEL = "bootstrapd_unlocked"
+STOP_POLL_S = 0.1
 WORKER_NAME = "bootstrapd migrate"
 SECOND_LOGIN_S = 5.0
 UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE = "42P01", "42501", "55P03"
@@ -147,6 +151,7 @@ class Postgres:
         self._schema, self._version = database.version_table(declared)
         self._known: tuple[str, bool] | None = None
         self._locked = False
+        self._listening = False
         self._pid = 0
 
     @functools.cached_property
@@ -262,11 +267,25 @@ class Postgres:
         )
         return bool(free)
 
+    def await_unlock(self, timeout_s: float, stop: threading.Event) -> None:
+        """Sleep; whoever listens holds no snapshot."""
+        until_s = time.monotonic() + timeout_s
+        if not self._listening:
+            self.connection.execute(f"listen {CHANNEL}")
+            self._listening = True
+        while not stop.is_set() and (left_s := until_s - time.monotonic()) > 0:
+            if self.connection.hears(min(left_s, STOP_POLL_S)):
+                return
+
     def unlock(self) -> bool:
         """Give the lock back and say whether it was still ours."""
         self._locked = False
         try:
-            (released,) = self.connection.row("select pg_catalog.pg_advisory_unlock($1)", LOCK_KEY)
+            # Told when the statement has ended, so that whoever hears of it finds the lock free.
+            released, _ = self.connection.row(
+                f"select pg_catalog.pg_advisory_unlock($1), pg_catalog.pg_notify('{CHANNEL}', '')",
+                LOCK_KEY,
+            )
         except libpq.Error:
             return False
         return bool(released)

@@ -10,6 +10,7 @@ import fcntl
 import functools
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -136,6 +137,10 @@ class Sqlite:
             except BlockingIOError:
                 return False
         return True
+
+    def await_unlock(self, timeout_s: float, stop: threading.Event) -> None:
+        """Sleep: a file lock that is given back is not told."""
+        stop.wait(timeout_s)
 
     def unlock(self) -> bool:
         """Close the lock file."""

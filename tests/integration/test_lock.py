@@ -3,15 +3,17 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bootstrap import postgres
+from bootstrap import app, libpq, postgres, target
 from bootstrap.settings import Settings
 from tests.support import look
 from tests.support.cli import Result, Running
@@ -145,6 +147,56 @@ def test_sigterm_while_waiting_ends_at_once(
     waiting.wait_for("the migration lock is held by")
     waiting.signal(signal.SIGTERM)
     assert waiting.wait(timeout=10).exit_code == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def bases(database: str) -> Iterator[list[postgres.Postgres]]:
+    """Two sessions on one database."""
+    where = target.parse(database)
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                closing(
+                    postgres.Postgres(libpq.reach(where.conninfo()), where, app.shipped("godel"))
+                )
+            )
+            for _ in range(2)
+        ]
+
+
+def test_a_lock_that_is_given_back_ends_the_sleep_of_who_waits(
+    bases: list[postgres.Postgres],
+) -> None:
+    holding, waiting = bases
+    assert holding.try_lock()
+    assert not waiting.try_lock()
+    giving_back = threading.Timer(0.5, holding.unlock)
+    giving_back.start()
+    began_s = time.monotonic()
+    waiting.await_unlock(60, threading.Event())
+    giving_back.join()
+    assert 0.5 <= time.monotonic() - began_s < 60
+    assert waiting.lock_is_free()
+    # What it has heard is used up: the next sleep is as long as it was told.
+    began_s = time.monotonic()
+    waiting.await_unlock(0.3, threading.Event())
+    assert time.monotonic() - began_s >= 0.3
+
+
+def test_the_sleep_of_who_waits_ends_with_the_connection(
+    bases: list[postgres.Postgres], server: Server
+) -> None:
+    _, waiting = bases
+    ending = threading.Timer(
+        0.5, server.admin, ["select pg_terminate_backend(%s)", waiting.connection.backend_pid]
+    )
+    ending.start()
+    began_s = time.monotonic()
+    waiting.await_unlock(60, threading.Event())
+    assert time.monotonic() - began_s < 60
+    with pytest.raises(libpq.Error, match="terminating connection due to administrator command"):
+        waiting.lock_is_free()
+    ending.join()
 
 
 # -- crowds ---------------------------------------------------------------------------------------

@@ -49,6 +49,9 @@ class Base:
     def lock_is_free(self) -> bool:
         return self._free.pop(0) if self._free else False
 
+    def await_unlock(self, timeout_s: float, stop: threading.Event) -> None:
+        stop.wait(timeout_s)
+
     def unlock(self) -> bool:
         self.unlocked += 1
         return self._kept
@@ -90,8 +93,8 @@ def test_the_lock_is_polled_ever_more_slowly_until_the_time_is_up(
     base = Base([False])
     with pytest.raises(LockError) as raised, held(base, wait_s=1):
         pytest.fail("the lock was not got")
-    # 0.05 times 1.5 each, capped at 0.2; the last sleep ends at the deadline: 1 - 0.8063.
-    assert clock.sleeps == [0.05, 0.075, 0.1125, 0.1688, 0.2, 0.2, 0.1937]
+    # 0.05 times 1.5 each; the last sleep ends at the deadline: 1 - 0.6594.
+    assert clock.sleeps == [0.05, 0.075, 0.1125, 0.1688, 0.2531, 0.3406]
     assert raised.value.message == (
         f"the migration lock of {PLACE} was not got in 1 s; it is held by process 7; "
         "wait for that run to end, or end it"
