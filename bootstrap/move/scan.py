@@ -167,8 +167,10 @@ class _Reader:
         found = pair.form.many([value for value in values if value is not None], kinds)
         if found is None:
             return None
-        following = iter(found)
-        return [forms.NULL if value is None else next(following) for value in values]
+        texts = list(found)
+        for place in (place for place, value in enumerate(values) if value is None):
+            texts.insert(place, forms.NULL)
+        return texts
 
     def _one_by_one(
         self,
