@@ -2,7 +2,11 @@
 
 import re
 import shlex
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -289,3 +293,47 @@ def _masked(text: str) -> str:
     text = re.sub(r"connected for \d+ s", "connected for N s", text)
     text = re.sub(r"\b\d+ tries in \d+\.\d s", "N tries in N s", text)
     return re.sub(r"after \d+\.\d\d s", "after N s", text)
+
+
+# -- output that nobody takes ---------------------------------------------------------------------
+
+
+def shell(command: cli.Command, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", script, "bash", sys.executable],
+        cwd=command.cwd,
+        env=command.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("call", ["run --json", "run", "status --json", "validate --json"])
+def test_closed_streams_lose_the_output_and_nothing_else(command: cli.Command, call: str) -> None:
+    shell(command, '"$1" -m bootstrap run')
+    # The first file to be opened would become the standard output; it is the database, at worst.
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        done = shell(command, f'"$1" -m bootstrap {call} {closed}')
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    (file,) = command.cwd.glob("*.db")
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("call", ["run --json", "status --json", "validate --json"])
+def test_a_reader_that_has_gone_is_no_traceback(command: cli.Command, call: str) -> None:
+    shell(command, '"$1" -m bootstrap run')
+    # Writes into a pipe that nobody has open for reading.
+    broken = f'exec 3> >(exit); wait $!; "$1" -m bootstrap {call} >&3'
+    done = shell(command, broken)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_an_error_keeps_its_exit_code_where_nobody_reads_its_document(command: cli.Command) -> None:
+    done = shell(command, 'exec 3> >(exit); wait $!; "$1" -m bootstrap validate --json >&3')
+    assert done.returncode == 5
+    assert done.stderr.rstrip().endswith("run: bootstrapd migrate (runbook: drift)")
