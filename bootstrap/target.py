@@ -1,5 +1,6 @@
 """The one database that a run works on, from a URL or from parts, with a printable identity."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,7 +102,9 @@ def sqlite(path: str, *, cwd: Path | None = None) -> Target:
     """The target for a SQLite file given as a path."""
     if path == ":memory:":
         return Target("sqlite", identity=":memory:")
-    absolute = Path((cwd or Path.cwd()) / Path(path).expanduser()).absolute()
+    # Path.expanduser raises where nobody has that name; then the folder may have it.
+    home = os.path.expanduser(path)  # noqa: PTH111
+    absolute = Path((cwd or Path.cwd()) / home).absolute()
     return Target("sqlite", identity=str(absolute), path=absolute)
 
 

@@ -315,6 +315,9 @@ def test_a_url_names_memory(url: str) -> None:
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert target.sqlite("~/app.db").path == Path("/home/me/app.db")
+    assert target.sqlite("~nobody-has-this-name/app.db", cwd=HERE).path == (
+        HERE / "~nobody-has-this-name/app.db"
+    )
     assert target.sqlite("app.db", cwd=HERE).path == Path("/srv/app/app.db")
     assert target.sqlite(":memory:").path is None
 
