@@ -6,7 +6,7 @@ sees the tables without them, and any role that owns them can do it.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from bootstrap import libpq
@@ -19,7 +19,7 @@ _FEW_ROWS = 1000
 READ_BYTES = 1_000_000
 INSUFFICIENT_PRIVILEGE = "42501"
 # As values are printed, so that the source can print the same.
-_SESSION = """
+SESSION = """
 set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres';
 set local bytea_output = 'hex'; set local extra_float_digits = 1; set local statement_timeout = 0;
 set local idle_in_transaction_session_timeout = 0;
@@ -50,7 +50,7 @@ class Load:
         run = self._connection.execute
         run("begin")
         (self._transaction,) = self._connection.row("select pg_catalog.txid_current()")
-        run(_SESSION)
+        run(SESSION)
         if self._connection.server_version >= 170000:
             run("set local transaction_timeout = 0")
         for table in self._tables:
@@ -173,34 +173,3 @@ def _printed(column: wanted.Column) -> str:
         f"case when octet_length({name}::text) > {HUGE_BYTES} then 'sha256:' ||"
         f" encode(sha256(convert_to({name}::text, 'UTF8')), 'hex') else {name}::text end"
     )
-
-
-class Asker:
-    """Asks over a connection of its own, since the other one is busy with a COPY."""
-
-    def __init__(self, reach: Callable[[], libpq.Connection]) -> None:
-        self._reach = reach
-        self._connection: libpq.Connection | None = None
-
-    def __call__(self, type_: str, texts: Sequence[str]) -> Mapping[str, str | None]:
-        """Each text as the type prints it; None for those that the type does not take."""
-        if self._connection is None:
-            self._connection = self._reach()
-            self._connection.execute(_SESSION.replace("set local", "set"))
-        return {text: self._one(type_, text) for text in texts}
-
-    def _one(self, type_: str, text: str) -> str | None:
-        assert self._connection is not None
-        try:
-            (found,) = self._connection.row(f"select ($1::{type_})::text", text)
-        except libpq.Error as error:
-            # Class 22 is bad data, 23 a broken constraint of a domain.
-            if (error.sqlstate or "")[:2] not in ("22", "23"):
-                raise
-            return None
-        return None if found is None else str(found)
-
-    def close(self) -> None:
-        """End the connection, if it was ever needed."""
-        if self._connection is not None:
-            self._connection.close()

@@ -21,6 +21,7 @@ from bootstrap import (
 from bootstrap import place as places
 from bootstrap import plan as planning
 from bootstrap import sqlite as files
+from bootstrap import target as targets
 from bootstrap.errors import AheadError, DriftError
 from bootstrap.move import wanted
 from bootstrap.move.logbook import Logbook
@@ -71,8 +72,8 @@ def check_identity(place: Place, request: Request) -> None:
 
 
 @contextlib.contextmanager
-def schema(place: Place) -> Iterator[libpq.Connection]:
-    """A connection to a database with the schema of this release, which need not be the target.
+def schema(place: Place) -> Iterator[targets.Target]:
+    """A database with the schema of this release, which need not be the target.
 
     Where revisions are pending there, they are tried out on a scratch database.
     """
@@ -83,9 +84,7 @@ def schema(place: Place) -> Iterator[libpq.Connection]:
             here = stack.enter_context(
                 expected.replayed(place.here, place.known, place.record, place.stop, "postgresql")
             )
-        connection = libpq.reach(here.conninfo())
-        stack.callback(connection.close)
-        yield connection
+        yield here
 
 
 def target(place: Place, logbook: Logbook, source: str) -> None:

@@ -3,13 +3,13 @@
 SQLite is asked, in the same snapshot that is copied.
 """
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import checks, scan, wanted
+from bootstrap.move import judge, scan, wanted
+from bootstrap.move.asker import Asker
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import NULL, BadValueError
 from bootstrap.move.mapping import Plan
@@ -42,13 +42,19 @@ class Relations:
     """Asks the source about rows that do not go together."""
 
     def __init__(
-        self, source: Source, plans: Sequence[Plan], findings: Findings, amended: Amended
+        self,
+        source: Source,
+        plans: Sequence[Plan],
+        findings: Findings,
+        amended: Amended,
+        asker: Asker,
     ) -> None:
         self._source = source
         self._plans = {plan.name: plan for plan in plans}
         self._findings = findings
+        self._asker = asker
         self.amended = amended
-        # CHECKs that only the server can judge, as "table.name".
+        # CHECKs that ask for more than the values of a row, as "table.name".
         self.unjudged: list[str] = []
 
     def examine(self) -> None:
@@ -140,11 +146,8 @@ class Relations:
         function = f"normal_{plan.name}_{column}".encode("ascii", "replace").decode()
         function = "".join(letter if letter.isalnum() else "_" for letter in function)
 
-        def decide(error: BadValueError, _: Any) -> Action:
-            return scan.chosen(self._findings.policy, error)
-
         def normal(value: Any) -> Any:
-            text = scan.printed(pair, value, decide)
+            text = scan.printed(pair, value, self._decide)
             return None if text == NULL else text
 
         self._source.connection.create_function(function, 1, normal, deterministic=True)
@@ -153,28 +156,16 @@ class Relations:
     # -- checks -----------------------------------------------------------------------------------
 
     def _check(self, plan: Plan, check: wanted.Check) -> None:
-        columns = {
-            pair.column.name: pair.source for pair in plan.pairs if pair.column.base in checks.PLAIN
-        }
-        expression = checks.translated(check.expression, columns)
-        keys = [plan.source.sql(name) for name in plan.source.keys]
-        used = [name for name in columns if expression and quoted(columns[name]) in expression]
-        shown = [quoted(columns[name]) for name in used]
-        query = (
-            f"select {', '.join([*keys, *shown])} from {quoted(plan.source.name)}"
-            f" where not ({expression})"
-        )
-        try:
-            if expression is None or not shown:
-                raise sqlite3.OperationalError("not translated")
-            rows = self._source.connection.execute(query)
-        except sqlite3.OperationalError:
-            self.unjudged.append(f"{plan.name}.{check.name}")
-            return
         what = f"{check.expression} (check {check.name})"
-        for row in rows:
-            found = ", ".join(map(scan.shown, row[len(keys) :]))
-            self._report(plan, "check", used, row[: len(keys)], found, what)
+        try:
+            for row in judge.broken(self._source, self._asker, plan, check, self._decide):
+                found = ", ".join(map(scan.shown, row.values))
+                self._report(plan, "check", row.columns, row.key, found, what)
+        except judge.UnjudgedError:
+            self.unjudged.append(f"{plan.name}.{check.name}")
+
+    def _decide(self, error: BadValueError, _: Any) -> Action:
+        return scan.chosen(self._findings.policy, error)
 
     # -- references -------------------------------------------------------------------------------
 

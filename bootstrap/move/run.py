@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bootstrap import database, journal, libpq
+from bootstrap import database, journal, libpq, target
 from bootstrap.errors import DriftError, Terminated
 from bootstrap.journal import Progress
 from bootstrap.move import mapping, scan, source, verify, wanted
+from bootstrap.move.asker import Asker
 from bootstrap.move.findings import Findings
-from bootstrap.move.load import Asker
 from bootstrap.move.mapping import Plan
 from bootstrap.move.problems import Problem
 from bootstrap.move.relations import Amended, Relations
@@ -62,17 +62,22 @@ class Run:
             self.durations_s[name] = round(self.durations_s.get(name, 0.0) + took_s, 3)
 
     @contextlib.contextmanager
-    def plans(self, origin: source.Source, connection: libpq.Connection) -> Iterator[list[Plan]]:
-        """The tables to move into the schema behind `connection`; what does not fit is reported."""
+    def plans(
+        self, origin: source.Source, connection: libpq.Connection, here: target.Target
+    ) -> Iterator[list[Plan]]:
+        """The tables to move into the schema behind `connection`; what does not fit is reported.
+
+        `here` is the same database, which may be asked over another connection meanwhile.
+        """
         _, version = database.version_table(self.place.here.app)
-        asker = Asker(lambda: libpq.reach(self.place.here.target.conninfo()))
+        self._asker = Asker(lambda: libpq.reach(here.conninfo()))
         self.source_version = origin.version
         try:
             plans, problems = mapping.plans(
                 origin,
                 wanted.read(connection, version),
                 self.request,
-                asker,
+                self._asker,
                 version_table=version,
             )
             for problem in problems:
@@ -84,7 +89,7 @@ class Run:
                 "restore the file from a backup, or save what can be with sqlite3's .recover"
             ) from error
         finally:
-            asker.close()
+            self._asker.close()
 
     @contextlib.contextmanager
     def integrity(self) -> Iterator[None]:
@@ -100,16 +105,20 @@ class Run:
 
     def examine(self, origin: source.Source, plans: Sequence[Plan]) -> Relations:
         """Ask the source about rows that do not go together."""
-        relations = Relations(origin, plans, self.findings, self.amended)
+        relations = self.relations(origin, plans)
         relations.examine()
         if relations.unjudged:
             self.record.event(
                 "unjudged",
-                "SQLite cannot judge these CHECKs, the target does as rows come: "
+                "the target judges these CHECKs as rows come, they ask for more than values: "
                 + ", ".join(relations.unjudged),
                 level="warning" if self.request.dry_run else "info",
             )
         return relations
+
+    def relations(self, origin: source.Source, plans: Sequence[Plan]) -> Relations:
+        """What asks about such rows."""
+        return Relations(origin, plans, self.findings, self.amended, self._asker)
 
     def progress(self, what: str, total: int) -> "Counter":
         """Counts the units of a long step, and tells of it now and then."""

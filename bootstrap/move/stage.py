@@ -137,7 +137,7 @@ def _compare_again(run: Run, moved: Moved) -> None:
     connection = base.connection
     with (
         source.opened(run.request.path) as origin,
-        run.plans(origin, connection) as plans,
+        run.plans(origin, connection, run.place.here.target) as plans,
     ):
         load = Load(connection, plans)
         load.begin()

@@ -1,5 +1,6 @@
 """Rows on their way: looked at, and where nothing is wrong, sent and compared with what arrived."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -18,10 +19,11 @@ def look(run: Run) -> list[Table]:
     path = run.request.path
     with (
         run.stage("scan", f"looking at every value of {path}"),
-        prepare.schema(run.place) as connection,
+        prepare.schema(run.place) as here,
+        contextlib.closing(libpq.reach(here.conninfo())) as connection,
         source.opened(path) as origin,
         run.integrity(),
-        run.plans(origin, connection) as plans,
+        run.plans(origin, connection, here) as plans,
     ):
         relations = run.examine(origin, plans)
         counter = run.progress("rows looked at", sum(plan.rows for plan in plans))
@@ -48,7 +50,7 @@ def bring(run: Run, logbook: Logbook) -> tuple[Load, list[Table]]:
     before = base.catalog()
     with (
         source.opened(run.request.path) as origin,
-        run.plans(origin, base.connection) as plans,
+        run.plans(origin, base.connection, run.place.here.target) as plans,
     ):
         load = Load(base.connection, plans)
         try:
@@ -71,7 +73,7 @@ def _send_all(run: Run, logbook: Logbook, origin: source.Source, load: Load) -> 
     load.begin()
     prepare.check_empty(run.place, logbook, load.occupied())
     with run.stage("copy", "copying rows"):
-        relations = Relations(origin, plans, run.findings, run.amended)
+        relations = run.relations(origin, plans)
         if not scanned:
             relations = run.examine(origin, plans)
         load.clear()

@@ -48,10 +48,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Check:
-    """A CHECK, as the server spells it out."""
+    """A CHECK, as the server spells it out, and the columns it is about.
+
+    One that is not `pure` calls a function that may look at more than the values it is given.
+    """
 
     name: str
     expression: str
+    columns: tuple[str, ...]
+    pure: bool
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,10 @@ select json_build_object(
           and not exists (select from pg_catalog.pg_depend d
             where d.refclassid = 'pg_constraint'::regclass and d.refobjid = k.oid
               and d.deptype = 'n' and d.classid <> 'pg_constraint'::regclass),
+        'pure', not exists (select from pg_catalog.pg_depend d
+          join pg_catalog.pg_proc p on p.oid = d.refobjid and p.provolatile <> 'i'
+          where d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+            and d.refclassid = 'pg_proc'::regclass),
         'index_comment', pg_catalog.obj_description(x.oid, 'pg_class'),
         'index', x.relname,
         'columns', (select json_agg(a.attname order by place)
@@ -224,7 +233,10 @@ def _table(row: Mapping[str, Any]) -> Table:
             Reference(each["name"], tuple(each["columns"]), each["table"], tuple(each["referred"]))
             for each in of["f"]
         ),
-        checks=tuple(Check(each["name"], each["expression"]) for each in of["c"]),
+        checks=tuple(
+            Check(each["name"], each["expression"], tuple(each["columns"] or ()), each["pure"])
+            for each in of["c"]
+        ),
         sequences=tuple(Numbering(**each) for each in row["sequences"] or ()),
         foreign=tuple(_constraint(row["sql"], each) for each in of["f"]),
         indexes=(

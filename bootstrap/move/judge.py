@@ -1,0 +1,92 @@
+"""Rows that break a CHECK: SQLite finds them where it can, and else the server is asked."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrap import libpq
+from bootstrap.libpq import identifier as quoted
+from bootstrap.move import checks, forms, scan, wanted
+from bootstrap.move.asker import Asker
+from bootstrap.move.mapping import Pair, Plan
+from bootstrap.move.problems import Action
+from bootstrap.move.source import Huge, Source
+
+Decide = Callable[[forms.BadValueError, Any], Action]
+
+
+class UnjudgedError(Exception):
+    """The CHECK asks for more than the values of a row; only the target itself can judge it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row by its key, with the values of the columns that the CHECK is about."""
+
+    key: tuple[Any, ...]
+    columns: Sequence[str]
+    values: tuple[Any, ...]
+
+
+def broken(
+    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: Decide
+) -> Iterator[Row]:
+    """The rows that break a CHECK, before any is sent; `decide` is what is done about bad values.
+
+    Raises UnjudgedError.
+    """
+    columns = {
+        pair.column.name: pair.source for pair in plan.pairs if pair.column.base in checks.PLAIN
+    }
+    expression = checks.translated(check.expression, columns)
+    used = [name for name in columns if expression and quoted(columns[name]) in expression]
+    names = [*map(plan.source.sql, plan.source.keys), *(quoted(columns[name]) for name in used)]
+    query = f"select {', '.join(names)} from {quoted(plan.source.name)} where not ({expression})"
+    try:
+        if not used:
+            raise sqlite3.OperationalError("not translated")
+        rows = source.connection.execute(query)
+    except sqlite3.OperationalError:
+        yield from _by_server(source, asker, plan, check, decide)
+        return
+    width = len(plan.source.keys)
+    for row in rows:
+        yield Row(row[:width], used, row[width:])
+
+
+def _by_server(
+    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: Decide
+) -> Iterator[Row]:
+    pairs = [pair for pair in plan.pairs if pair.column.name in check.columns]
+    if not check.pure or not pairs or len(pairs) < len(check.columns):
+        raise UnjudgedError
+    columns = [pair.column for pair in pairs]
+    width = len(plan.source.keys)
+    for rows in source.chunks(plan.source, [pair.source for pair in pairs]):
+        texts = [_texts(pairs, row[width:], decide) for row in rows]
+        fitting = [row for row, text in zip(rows, texts, strict=True) if text is not None]
+        try:
+            places = asker.broken(check, columns, [text for text in texts if text is not None])
+        except libpq.Error as error:
+            if error.sqlstate is None:
+                raise
+            raise UnjudgedError from error
+        for row in map(fitting.__getitem__, places):
+            yield Row(row[:width], [column.name for column in columns], row[width:])
+
+
+def _texts(pairs: Sequence[Pair], values: Sequence[Any], decide: Decide) -> list[str | None] | None:
+    """The values as the target would have them; None where one does not fit, which the scan tells.
+
+    Raises UnjudgedError where one is too long to be asked about.
+    """
+    texts: list[str | None] = []
+    for pair, value in zip(pairs, values, strict=True):
+        if isinstance(value, Huge):
+            raise UnjudgedError
+        text = scan.printed(pair, value, decide)
+        if text is None:
+            return None
+        texts.append(None if text == forms.NULL else scan.unescaped(text.encode()).decode())
+    return texts
