@@ -160,7 +160,7 @@ class Settings:
     """
 
     def __init__(self, **values: Any) -> None:
-        unknown = values.keys() - self.__annotations__.keys()
+        unknown = values.keys() - Settings.__annotations__.keys()
         if unknown:
             raise TypeError(f"there are no such settings: {', '.join(sorted(unknown))}")
         self.__dict__.update(values)
