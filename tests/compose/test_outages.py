@@ -74,6 +74,42 @@ def test_a_first_start_that_takes_long_is_never_healthy_early(stack: Make) -> No
     assert on_the_socket > 10
 
 
+def test_redis_is_not_healthy_while_it_reads_what_it_has_kept(stack: Make) -> None:
+    ours = stack()
+    ours.up("redis")
+    keys = "".join(f"SET key:{number} {'x' * 1000}\n" for number in range(400))
+    script = "{ printf 'AUTH app '; cat /run/secrets/redis_password; echo; cat; } | redis-cli"
+    as_app = ("exec", "-T", "redis", "sh", "-c", script)
+    assert ours.compose(*as_app, stdin=keys).stdout.split() == ["OK"] * 401
+    # As one file, during whose reading it answers.
+    admin = ("exec", "-T", "redis", "sh", "/usr/local/lib/stack/admin.sh")
+    ours.compose(*admin, "BGREWRITEAOF")
+    eventually(
+        lambda: "aof_rewrite_in_progress:0" in ours.compose(*admin, "INFO persistence").stdout,
+        "the end of the rewriting",
+    )
+    ours.compose("stop", "redis")
+    # Each key takes 20 ms, and whoever asks meanwhile is answered that it is loading.
+    file = ours.folder / "redis" / "start.sh"
+    slow = "--key-load-delay 20000 --loading-process-events-interval-bytes 1024"
+    file.write_text(file.read_text().replace('"$@"', f'"$@" {slow}'))
+    ours.compose("up", "--detach", "redis")
+    content_with_less = 0
+    while True:
+        redis = ours.container("redis")
+        answer = ours.compose(*as_app, stdin="DBSIZE\n", expect=None).stdout
+        if redis["State"]["Health"]["Status"] != "starting":
+            break
+        ping = subprocess.run(
+            ["docker", "exec", redis["Id"], "redis-cli", "ping"], capture_output=True
+        )
+        content_with_less += ping.returncode == 0 and "LOADING" in answer
+    assert redis["State"]["Health"]["Status"] == "healthy"
+    assert answer.split() == ["OK", "400"]
+    # A mere ping would have been glad all this time.
+    assert content_with_less > 3
+
+
 def test_a_first_start_that_is_killed_begins_anew(stack: Make) -> None:
     ours = stack()
     slow = ours.folder / "postgres" / "initdb" / "05-slow.sh"

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.stack import Stack, Writer
+from tests.support.stack import Stack, Watch, Writer
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
@@ -41,8 +41,12 @@ def test_new_passwords_reach_servers_and_files_while_clients_write(shared: Stack
     folder = shared.secrets
     before = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
     rows = shared.sql("SELECT count(*) FROM agents")
-    with Writer(shared) as writer:
+    known = set(shared.passwords().values())
+    with Writer(shared) as writer, Watch() as watch:
         told = shared.script("rotate-secrets").stdout
+    known |= set(shared.passwords().values())
+    assert any("\\password godel" in seen for seen in watch.seen)
+    assert not any(value in seen for seen in watch.seen for value in known)
     for line in (
         "postgres_password: 'godel' logs in with the old password; changing it",
         "postgres_password: 'godel' logs in with the new password, which is in "

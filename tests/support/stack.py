@@ -320,6 +320,30 @@ class Writer:
             self.answers.append((task, self._stack.ask("/api/agents", {"task": task}).status))
 
 
+class Watch:
+    """What can be read of the processes of this machine, containers' among them, while it lasts."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.01):
+            for place in Path("/proc").glob("[0-9]*"):
+                for kind in ("cmdline", "environ"):
+                    with contextlib.suppress(OSError):
+                        self.seen.add((place / kind).read_text(errors="replace"))
+
+
 def stand_in(name: str) -> str:
     """An image of `tests/compose/standins`, made from packages where there is none yet."""
     need("docker")
