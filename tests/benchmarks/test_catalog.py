@@ -30,7 +30,8 @@ REVISION = """
 import models
 from alembic import op
 
-revision, down_revision = "0001", None
+revision = "0001"
+down_revision = None
 
 
 def upgrade():
