@@ -4,6 +4,7 @@ A long step asks for more time for as long as this process lives; whether a stat
 makes progress, only the database knows. After the hand over the app is the one that systemd hears.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ LONG_STAGES = ("wait", "lock", "migrate", "validate", "seed")
 
 
 class Notifier:
-    """Tells systemd how the journal goes; does nothing where systemd did not start this process.
+    """Tells systemd, which listens at `where`, how the journal goes.
 
     In the phases ready and lost the watch must be heard of in the journal within `quiet_s` seconds,
     or systemd hears no more signs of life from here; None asks only for a living main thread.
@@ -26,18 +27,18 @@ class Notifier:
     def __init__(
         self,
         record: journal.Journal,
-        where: settings.NotifySocket | None = None,
+        where: settings.NotifySocket,
         *,
         quiet_s: float | None = None,
         tick_s: float = TICK_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._record = record
-        self._where = settings.notify_socket() if where is None else where
+        self._where = where
         self._quiet_s = quiet_s
         self._tick_s = tick_s
-        if self._where is not None and self._where.watchdog_s is not None:
-            self._tick_s = min(tick_s, self._where.watchdog_s / 2)
+        if where.watchdog_s is not None:
+            self._tick_s = min(tick_s, where.watchdog_s / 2)
         self._clock = clock
         self._heard_s = clock()
         self._told = ""
@@ -49,8 +50,6 @@ class Notifier:
 
     def start(self) -> None:
         """Tell how it is now, and from here on what changes."""
-        if self._where is None:
-            return
         self._record.add_sink(self._hear)
         self._tick()
         self._thread = threading.Thread(target=self._run, name="systemd", daemon=True)
@@ -70,7 +69,7 @@ class Notifier:
     def _tick(self) -> None:
         status = self._record.status
         lines = [*self._status_line(status), *_more_time(status)]
-        if self._where is not None and self._where.watchdog_s is not None and self._alive(status):
+        if self._where.watchdog_s is not None and self._alive(status):
             lines.append("WATCHDOG=1")
         self._send(lines)
 
@@ -105,10 +104,8 @@ class Notifier:
         return [line]
 
     def _send(self, lines: list[str]) -> None:
-        if not lines or self._where is None:
+        if not lines:
             return
-        import socket
-
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
                 # The queue of a busy manager is full for a moment at the most.

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from bootstrap import journal, notify, settings, statusfile
+from bootstrap import journal, settings, statusfile
 
 
 @contextlib.contextmanager
@@ -18,10 +18,14 @@ def reports(loaded: settings.Loaded, record: journal.Journal, *, listen: bool) -
             stack.callback(server.stop)
             record.event("listening", f"health is served on http://{server.address}")
         record.add_sink(statusfile.sink(loaded, record))
-        # Two looks may fail to end in time before systemd is to think that the watch is dead.
-        chosen = loaded.settings
-        quiet_s = 3 * (chosen.watch_interval_s + chosen.watch_timeout_s)
-        notifier = notify.Notifier(record, quiet_s=quiet_s)
-        notifier.start()
-        stack.callback(notifier.stop)
+        where = settings.notify_socket()
+        if where is not None:
+            from bootstrap import notify
+
+            # Two looks may fail to end in time before systemd is to think that the watch is dead.
+            chosen = loaded.settings
+            quiet_s = 3 * (chosen.watch_interval_s + chosen.watch_timeout_s)
+            notifier = notify.Notifier(record, where, quiet_s=quiet_s)
+            notifier.start()
+            stack.callback(notifier.stop)
         yield

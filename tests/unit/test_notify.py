@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import errors, journal, notify, redact, settings
+from bootstrap import errors, journal, notify, redact, reporting, settings
 
 MORE_TIME = "EXTEND_TIMEOUT_USEC=30000000"
 NEVER_S = 3600.0
@@ -240,26 +240,17 @@ def test_a_manager_that_is_gone_costs_one_warning(
     ]
 
 
-def test_where_no_systemd_listens_nothing_is_done(
-    record: journal.Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    notifier = notify.Notifier(record)
-    notifier.start()
-    record.ready("ready at 0003")
-    notifier.stop()
-    assert "systemd" not in {thread.name for thread in threading.enumerate()}
-
-
 def test_the_environment_says_where(
-    manager: Manager, record: journal.Journal, monkeypatch: pytest.MonkeyPatch
+    manager: Manager,
+    record: journal.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     shown = manager.address.replace("\0", "@")
     monkeypatch.setenv("NOTIFY_SOCKET", shown if shown[0] == "@" else str(Path(shown).absolute()))
-    notifier = notify.Notifier(record)
-    notifier.start()
-    assert manager.hear() == ["STATUS=settings: starting"]
-    notifier.stop()
+    loaded = settings.load({"BOOTSTRAPD_STATE_DIR": str(tmp_path)})
+    with reporting.reports(loaded, record, listen=False):
+        assert manager.hear() == ["STATUS=settings: starting"]
 
 
 @pytest.mark.parametrize(
