@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import gc
 import itertools
 import sys
@@ -12,7 +11,7 @@ from typing import Any, cast
 
 import click
 
-from bootstrap import __version__, journal, redact, report, settings
+from bootstrap import __version__, flags, journal, redact, report, settings, shown
 from bootstrap import call as calling
 from bootstrap.call import (
     BRINGING_UP,
@@ -23,11 +22,9 @@ from bootstrap.call import (
     Document,
     finish,
     interruptible,
-    perform,
     work,
 )
 from bootstrap.errors import DriftError, SettingsError, Terminated
-from bootstrap.options import SPECS
 
 EXIT_CODES = """\b
 Exit codes:
@@ -46,81 +43,9 @@ Exit codes:
 DEMO_ROWS = 1000
 
 
-def _metavar(flag: str) -> str:
-    words = {
-        "--timeout": "S",
-        "--config": "FILE",
-        "--python": "FILE",
-        "--state-dir": "DIR",
-        "--backup": "DIR",
-        "--max-lock": "MODE",
-        "--max-seconds": "S",
-        "--app": "NAME",
-    }
-    if flag == "--log-format":
-        return "text|json"
-    return words.get(flag, "URL" if flag.endswith("-url") else "VALUE")
-
-
-class Verb(click.Command):
-    """A command whose common options are made when it is called: of all verbs, one is."""
-
-    def __init__(self, *arguments: Any, common: Sequence[str] = (), **words: Any) -> None:
-        super().__init__(*arguments, **words)
-        self._common = common
-        self._made: list[click.Parameter] | None = None
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """All options and arguments: those that every verb has, then its own, then --help."""
-        if self._made is None:
-            self._made = [*_common_options(self._common), *super().get_params(ctx)]
-        return self._made
-
-
-def _common_options(names: Sequence[str]) -> list[click.Option]:
-    def switch(*declarations: str, text: str) -> click.Option:
-        return click.Option(declarations, is_flag=True, help=text)
-
-    return [
-        switch("-q", "--quiet", text="say only warnings and errors"),
-        switch("-v", "--verbose", text="say more; a traceback on errors"),
-        switch("--json", "as_json", text="one JSON document on stdout"),
-        *map(_setting_option, names),
-    ]
-
-
-def _setting_option(name: str) -> click.Option:
-    spec = SPECS[name]
-    return click.Option(
-        [spec.flag, name],
-        is_flag=spec.is_switch,
-        flag_value="true" if spec.is_switch else None,
-        default=None,
-        metavar=None if spec.is_switch else _metavar(spec.flag),
-        help=f"{spec.what} [env: {name}]",
-    )
-
-
 def command(*extra: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
     """A verb with the options that all have, and those in `extra` by their setting's name."""
-    return cli.command(name, cls=Verb, common=(*COMMON, *extra))
-
-
-def verb(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn `work(call, **arguments)` into a callback that reports and exits as all verbs do."""
-
-    @functools.wraps(work)
-    def callback(as_json: bool, verbose: bool, quiet: bool, **values: Any) -> None:
-        flags = {name: values.pop(name) for name in list(values) if name in SPECS}
-        call = Call(
-            work.__name__.rstrip("_"),
-            {name: value for name, value in flags.items() if value is not None},
-            as_json=as_json,
-            level="debug" if verbose else "warning" if quiet else "info",
-        )
-        perform(call, lambda: work(call, **values))
-
-    return callback
+    return cli.command(name, cls=flags.Verb, common=(*COMMON, *extra))
 
 
 @click.group(
@@ -138,7 +63,7 @@ def cli() -> None:
 
 @command(*BRINGING_UP)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@verb
+@flags.verb
 def run(call: Call, command: Sequence[str]) -> None:
     """Go the whole way; then become COMMAND, or exit 0.
 
@@ -148,7 +73,7 @@ def run(call: Call, command: Sequence[str]) -> None:
 
 
 @command(*BRINGING_UP)
-@verb
+@flags.verb
 def serve(call: Call) -> None:
     """Go the whole way, then stay: keep watching, serve health."""
     from bootstrap import reporting
@@ -164,7 +89,7 @@ def serve(call: Call) -> None:
 @click.option(
     "--revision", metavar="REV", help="until the database is at REV or beyond; head is the newest"
 )
-@verb
+@flags.verb
 def wait(call: Call, revision: str | None) -> Document:
     """Wait until the servers answer, or with --revision until others have migrated.
 
@@ -177,7 +102,7 @@ def wait(call: Call, revision: str | None) -> Document:
 @click.argument("revision", metavar="[REV]", default="heads")
 @click.option("--mark-applied", is_flag=True, help="record REV as applied without running it")
 @click.option("--retry", is_flag=True, help="run a revision again that was stopped half-way")
-@verb
+@flags.verb
 def migrate(call: Call, revision: str, mark_applied: bool, retry: bool) -> Document:
     """Apply pending revisions, up to REV or to the newest."""
     if mark_applied:
@@ -187,7 +112,7 @@ def migrate(call: Call, revision: str, mark_applied: bool, retry: bool) -> Docum
 
 @command(*MIGRATING)
 @click.argument("revision", metavar="REV")
-@verb
+@flags.verb
 def rollback(call: Call, revision: str) -> Document:
     """Take back revisions down to REV, or all of them with REV `base`."""
     return work(call, "downgrade", revision)
@@ -195,12 +120,12 @@ def rollback(call: Call, revision: str) -> Document:
 
 @command("BOOTSTRAPD_DIRECT_URL")
 @click.argument("revision", metavar="[REV]", default="heads")
-@verb
+@flags.verb
 def plan(call: Call, revision: str) -> Document:
     """Print the SQL that migrate would run. Writes nothing, needs only the right to read."""
     found = work(call, "plan", revision)
-    shown = redact.text(found["sql"])
-    if shown != found["sql"]:
+    sql = redact.text(found["sql"])
+    if sql != found["sql"]:
         call.record.event(
             "redacted",
             "the SQL holds what looks like a password, which is shown as ***: run by hand it would "
@@ -208,7 +133,7 @@ def plan(call: Call, revision: str) -> Document:
             level="warning",
         )
     if not call.as_json:
-        click.echo(shown, nl=False)
+        click.echo(sql, nl=False)
     return found
 
 
@@ -221,25 +146,24 @@ def plan(call: Call, revision: str) -> Document:
 )
 @click.argument("revision", metavar="[REV]", default="heads")
 @click.option("--fresh", is_flag=True, help="on a copy of the database as it is now, not a backup")
-@verb
+@flags.verb
 def rehearse(call: Call, revision: str, fresh: bool) -> Document:
     """Run what is pending on a restored backup: the time, locks and rewrites of each revision.
 
     The backup is the newest in the folder of --backup, or the file that it names. The live database
     is only read. Exit 4 for a revision that fails or breaks the limits.
     """
-    found = work(call, "rehearse", revision, fresh=fresh)
-    found = dict(found)
-    shown = found.pop("shown")
+    found = dict(work(call, "rehearse", revision, fresh=fresh))
+    text = found.pop("shown")
     if not call.as_json:
-        click.echo(shown)
+        click.echo(text)
     return found
 
 
 @command("BOOTSTRAPD_DIRECT_URL")
 @click.argument("revision", metavar="[REV|FROM:TO]", default="")
 @click.option("--all", "everything", is_flag=True, help="all revisions; asks no database")
-@verb
+@flags.verb
 def lint(call: Call, revision: str, everything: bool) -> Document:
     """Say what pending revisions would do to those who use the database. Exit 4 on errors.
 
@@ -260,19 +184,19 @@ def lint(call: Call, revision: str, everything: bool) -> Document:
 @click.option(
     "--attempts", metavar="N", default=10, show_default=True, help="how many attempts to list"
 )
-@verb
+@flags.verb
 def status(call: Call, attempts: int) -> Document:
     """Say where the database is, what is pending, and how the last attempts went."""
     found = work(call, "status", attempts)
     if not call.as_json:
-        _print_status(found)
+        shown.print_status(found)
     return found
 
 
 @command("BOOTSTRAPD_DIRECT_URL")
 @click.argument("name")
 @click.option("--empty", is_flag=True, help="do not compare the models with the database")
-@verb
+@flags.verb
 def new(call: Call, name: str, empty: bool) -> Document:
     """Write a new revision file NAME with what the models have and the database lacks."""
     found = work(call, "new", name, autogenerate=not empty)
@@ -283,7 +207,7 @@ def new(call: Call, name: str, empty: bool) -> Document:
 
 @command(*WRITING)
 @click.argument("revision", metavar="REV")
-@verb
+@flags.verb
 def adopt(call: Call, revision: str) -> Document:
     """Record that a database without a history is at REV, after proving that it is."""
     return work(call, "adopt", revision)
@@ -291,7 +215,7 @@ def adopt(call: Call, revision: str) -> Document:
 
 @command("BOOTSTRAPD_DIRECT_URL")
 @click.option("--fix-sql", is_flag=True, help="print the statements that mend what was found")
-@verb
+@flags.verb
 def validate(call: Call, fix_sql: bool) -> Document:
     """Compare the database with the release: revisions, schema, flaws. Exit 5 on any difference.
 
@@ -318,7 +242,7 @@ def validate(call: Call, fix_sql: bool) -> Document:
     help="of this dialect (default: all that have a snapshot, else the target's)",
 )
 @click.option("--check", is_flag=True, help="write nothing; exit 5 if a snapshot is not up to date")
-@verb
+@flags.verb
 def snapshot(call: Call, dialects: Sequence[Any], check: bool) -> Document:
     """Write the schema that the revisions make of an empty database into a file beside them."""
     found = work(call, "snapshot", dialects, check=check)
@@ -328,7 +252,7 @@ def snapshot(call: Call, dialects: Sequence[Any], check: bool) -> Document:
 
 
 @command()
-@verb
+@flags.verb
 def parity(call: Call) -> Document:
     """Compare what the revisions make on SQLite and on PostgreSQL. Exit 5 if it is not the same."""
     from bootstrap import parity as comparing
@@ -374,7 +298,7 @@ def _counts(_: click.Context, option: click.Parameter, texts: Sequence[str]) -> 
     help="the same number gives the same demo rows",
 )
 @click.option("--more", is_flag=True, help="demo rows beside those that are there already")
-@verb
+@flags.verb
 def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: bool) -> Document:
     """Insert the app's reference rows that are not there yet."""
     from bootstrap import seed as seeding
@@ -424,7 +348,7 @@ def seed(call: Call, demo: bool, rows: Mapping[str, int], number: int, more: boo
 @click.option(
     "--accept-loss", metavar="NAME", help="with --unfence: leave behind what the error names so"
 )
-@verb
+@flags.verb
 def move(
     call: Call, destination: str | None, unfence: bool, accept_loss: str | None, **asked: Any
 ) -> Document:
@@ -444,7 +368,7 @@ def move(
 
 @command()
 @click.argument("path", metavar="[PATH]", default=".", type=click.Path(path_type=Path))
-@verb
+@flags.verb
 def init(call: Call, path: Path) -> Document:
     """Write the section of bootstrapd.toml for the Alembic project in PATH.
 
@@ -466,7 +390,7 @@ def init(call: Call, path: Path) -> Document:
 @click.argument("files", metavar="[FILES]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--project", metavar="NAME", help="look at the containers of this compose project")
 @click.option("--host", is_flag=True, help="look at this host: programs, CPUs, memory, disk, clock")
-@verb
+@flags.verb
 def doctor(call: Call, files: Sequence[Path], project: str | None, host: bool) -> Document:
     """Look for faults in compose files, systemd units, containers and volumes. Exit 5 on errors.
 
@@ -485,7 +409,7 @@ def doctor(call: Call, files: Sequence[Path], project: str | None, host: bool) -
 
 @command("BOOTSTRAPD_HEALTH_ADDRESS")
 @click.option("--url", metavar="URL", help="Then the app must answer here too, under status 400.")
-@verb
+@flags.verb
 def healthcheck(call: Call, url: str | None) -> Document:
     """Exit 0 if a running bootstrapd says ready, else 1. Asks no database."""
     from bootstrap import healthcheck as checking
@@ -507,7 +431,7 @@ def healthcheck(call: Call, url: str | None) -> Document:
 
 
 @command(*MIGRATING, "BOOTSTRAPD_REQUIRE_PRIMARY", "BOOTSTRAPD_HEALTH_ADDRESS", name="settings")
-@verb
+@flags.verb
 def settings_(call: Call) -> Document:
     """Print the effective settings, secrets hidden, each with where it came from."""
     try:
@@ -516,11 +440,11 @@ def settings_(call: Call) -> Document:
         values = settings.effective(call.flags)
         error.facts["settings"] = [value._asdict() for value in values]
         if not call.as_json:
-            _print_settings(values)
+            shown.print_settings(values)
         raise
     if not call.as_json:
         click.echo(f"app {loaded.app.name} on {loaded.target.identity}")
-        _print_settings(loaded.values)
+        shown.print_settings(loaded.values)
     return {
         "app": loaded.app.name,
         "target": loaded.target.identity,
@@ -529,7 +453,7 @@ def settings_(call: Call) -> Document:
 
 
 @command(name="apps")
-@verb
+@flags.verb
 def apps_(call: Call) -> Document:
     """List the apps: those that are shipped and those of bootstrapd.toml."""
     known = settings.load_apps(call.flags)
@@ -554,38 +478,6 @@ def apps_(call: Call) -> Document:
             for app in known.values()
         ]
     }
-
-
-def _print_settings(values: Sequence[settings.Value]) -> None:
-    for value in values:
-        click.echo(f"{value.name:<32} {value.value or '-':<32} {value.source}")
-
-
-def _print_status(found: Document) -> None:
-    click.echo(f"app       {found['app']}")
-    click.echo(f"target    {found['target']} ({found['server']})")
-    click.echo(f"identity  {found['identity'] or '-'}")
-    if found["release"]:
-        click.echo(f"release   {found['release']}")
-    click.echo(f"state     {found['state']}")
-    click.echo(f"at        {', '.join(found['current']) or 'base'}")
-    click.echo(f"wanted    {', '.join(found['heads']) or 'base'}")
-    if found["needs"]:
-        click.echo(f"needs     release {found['needs']} or newer")
-    for kind in ("edited", "reworded"):
-        for each in found[kind]:
-            by = f" by release {each['release']}" if each["release"] else ""
-            how = f"{each['origin']} {each['at']}{by}"
-            click.echo(f"{kind:<9} {each['revision']} in {each['files']}, {how}")
-    for each in found["pending"]:
-        click.echo(f"pending   {each['revision']} {each['title']}")
-    for each in found["attempts"]:
-        release = f" with {each['release']}" if each["release"] else ""
-        why = f": {redact.text(each['error'])}" if each["error"] else ""
-        click.echo(
-            f"attempt   {each['id']} {each['direction']} {each['revision']} {each['result']}"
-            f" {each['started_at']} by {each['actor']}@{each['host']}{release}{why}"
-        )
 
 
 def main() -> None:
