@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from bootstrap.libpq import identifier as quoted
 
@@ -26,11 +27,26 @@ _FUNCTIONS = {
     "true": "true",
     "false": "false",
 }
+_NULLNESS = re.compile(r"IS (NOT )?NULL\b")
 _WORDS = {"AND", "OR", "NOT", "IS", "NULL", "IN", "COALESCE"}
 
 
-def translated(expression: str, columns: Mapping[str, str]) -> str | None:
-    """The expression for SQLite, with its names for `columns`; None where it may mean another."""
+@dataclass(frozen=True)
+class Names:
+    """SQLite's names for the columns by those of PostgreSQL: of the `plain` ones, whose values
+    compare alike, and of `all`, which can at least be NULL.
+    """
+
+    plain: Mapping[str, str]
+    all: Mapping[str, str]
+
+    def used(self, expression: str) -> list[str]:
+        """The columns that a translated expression is about."""
+        return [name for name, own in self.all.items() if quoted(own) in expression]
+
+
+def translated(expression: str, names: Names) -> str | None:
+    """The expression for SQLite; None where it may mean another thing there."""
     texts: list[str] = []
 
     def put_by(found: re.Match[str]) -> str:
@@ -48,7 +64,7 @@ def translated(expression: str, columns: Mapping[str, str]) -> str | None:
         if found is None:
             return None
         place = found.end()
-        piece = _piece(found, columns, texts)
+        piece = _piece(found, names, texts)
         if piece is None:
             return None
         out.append(piece)
@@ -65,7 +81,7 @@ def _listed(word: str) -> Callable[[re.Match[str]], str]:
     return put
 
 
-def _piece(found: re.Match[str], columns: Mapping[str, str], texts: list[str]) -> str | None:
+def _piece(found: re.Match[str], names: Names, texts: list[str]) -> str | None:
     if found["text"]:
         return texts[int(found["text"][1:-1])]
     if found["name"]:
@@ -74,7 +90,8 @@ def _piece(found: re.Match[str], columns: Mapping[str, str], texts: list[str]) -
         following = found.string[found.end() :].lstrip()
         if name in _FUNCTIONS and (name in ("true", "false") or following.startswith("(")):
             return _FUNCTIONS[name]
-        return quoted(columns[bare]) if bare in columns else None
+        known = names.all if _NULLNESS.match(following) else names.plain
+        return quoted(known[bare]) if bare in known else None
     if found["word"]:
         return found["word"] if found["word"] in _WORDS else None
     return found["number"] or (found["sign"] if found["sign"] not in "[]" else None)

@@ -36,12 +36,12 @@ def broken(
 
     Raises UnjudgedError.
     """
-    columns = {
-        pair.column.name: pair.source for pair in plan.pairs if pair.column.base in checks.PLAIN
-    }
-    expression = checks.translated(check.expression, columns)
-    used = [name for name in columns if expression and quoted(columns[name]) in expression]
-    names = [*map(plan.source.sql, plan.source.keys), *(quoted(columns[name]) for name in used)]
+    expression = checks.translated(check.expression, plan.names)
+    used = plan.names.used(expression or "")
+    names = [
+        *map(plan.source.sql, plan.source.keys),
+        *(quoted(plan.names.all[name]) for name in used),
+    ]
     query = f"select {', '.join(names)} from {quoted(plan.source.name)} where not ({expression})"
     try:
         if not used:

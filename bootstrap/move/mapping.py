@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bootstrap.errors import SettingsError
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import forms, problems, wanted
+from bootstrap.move import checks, forms, problems, wanted
 from bootstrap.move.problems import Problem
 from bootstrap.move.request import Request
 from bootstrap.move.source import Source
@@ -36,6 +36,13 @@ class Plan:
     def name(self) -> str:
         """Its name in the target."""
         return self.target.name
+
+    @property
+    def names(self) -> checks.Names:
+        """What the source calls the columns, for expressions over them."""
+        every = {pair.column.name: pair.source for pair in self.pairs}
+        plain = [pair.column.name for pair in self.pairs if pair.column.base in checks.PLAIN]
+        return checks.Names({name: every[name] for name in plain}, every)
 
     def source_column(self, column: str) -> str | None:
         """What the source calls a column of the target."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import judge, scan, wanted
+from bootstrap.move import checks, judge, scan, wanted
 from bootstrap.move.asker import Asker
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import NULL, BadValueError
@@ -54,7 +54,7 @@ class Relations:
         self._findings = findings
         self._asker = asker
         self.amended = amended
-        # CHECKs that ask for more than the values of a row, as "table.name".
+        # CHECKs and unique indexes that only the target itself can judge, as "table.name".
         self.unjudged: list[str] = []
 
     def examine(self) -> None:
@@ -63,6 +63,8 @@ class Relations:
             for key in plan.target.keys:
                 if not self._unique_there(plan, key):
                     self._duplicates(plan, key, normal=False)
+            for partial in plan.target.partial_keys:
+                self._partial_duplicates(plan, partial)
             for check in plan.target.checks:
                 self._check(plan, check)
         for plan in self._plans.values():
@@ -124,21 +126,45 @@ class Relations:
                 for column, name in zip(key.columns, names, strict=True)
                 if name is not None
             ]
+        what = f"{', '.join(key.columns)} only once (key {key.name})"
+        self._repeated(plan, key.columns, values, what, nulls_equal=key.nulls_equal)
+
+    def _partial_duplicates(self, plan: Plan, key: wanted.PartialKey) -> None:
+        terms = [checks.translated(term, plan.names) for term in key.terms]
+        where = checks.translated(key.where or "true", plan.names)
+        values = [f"({term}) collate binary" for term in terms if term]
+        used = plan.names.used(", ".join(values))
+        if len(values) < len(terms) or where is None or not used:
+            self.unjudged.append(f"{plan.name}.{key.name}")
+            return
+        some = f" where {key.where}" if key.where else ""
+        what = f"{', '.join(key.terms)} only once{some} (key {key.name})"
+        self._repeated(plan, used, values, what, nulls_equal=key.nulls_equal, where=where)
+
+    def _repeated(
+        self,
+        plan: Plan,
+        columns: Sequence[str],
+        values: Sequence[str],
+        what: str,
+        *,
+        nulls_equal: bool,
+        where: str = "true",
+    ) -> None:
+        """Report rows whose `values`, as SQL, an earlier row has."""
         keys = [plan.source.sql(name) for name in plan.source.keys]
-        some = " and ".join(f"{value} is not null" for value in values)
-        where = "" if key.nulls_equal else f" where {some}"
+        some = [where, *(f"{value} is not null" for value in values if not nulls_equal)]
         order = f" order by {', '.join(keys)}" if keys else ""
-        shown = ", ".join(quoted(name) for name in names if name is not None)
+        shown = ", ".join(quoted(plan.names.all[name]) for name in columns)
         query = (
             f"select * from (select {', '.join([*keys, shown])}, row_number() over"
             f" (partition by {', '.join(values)}{order}) as place"
-            f" from {quoted(plan.source.name)}{where}) where place > 1"
+            f" from {quoted(plan.source.name)} where {' and '.join(some)}) where place > 1"
         )
-        what = f"{', '.join(key.columns)} only once (key {key.name})"
         for row in self._source.connection.execute(query):
             width = len(keys)
             found = ", ".join(scan.shown(value) for value in row[width:-1])
-            self._report(plan, "duplicate", key.columns, row[:width], found, what)
+            self._report(plan, "duplicate", columns, row[:width], found, what)
 
     def _normal(self, plan: Plan, column: str, name: str) -> str:
         """SQL for a value as the target prints it: two that look different may be the same."""

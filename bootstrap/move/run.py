@@ -110,7 +110,7 @@ class Run:
         if relations.unjudged:
             self.record.event(
                 "unjudged",
-                "the target judges these CHECKs as rows come, they ask for more than values: "
+                "only the target can judge these CHECKs and unique indexes, as rows come: "
                 + ", ".join(relations.unjudged),
                 level="warning" if self.request.dry_run else "info",
             )

@@ -37,6 +37,16 @@ class Key:
 
 
 @dataclass(frozen=True)
+class PartialKey:
+    """A unique index over expressions, or over the rows alone for which `where` is true."""
+
+    name: str
+    terms: tuple[str, ...]
+    where: str | None
+    nulls_equal: bool
+
+
+@dataclass(frozen=True)
 class Reference:
     """A foreign key."""
 
@@ -86,6 +96,7 @@ class Table:
     partitioned: bool
     columns: tuple[Column, ...]
     keys: tuple[Key, ...]
+    partial_keys: tuple[PartialKey, ...]
     references: tuple[Reference, ...]
     checks: tuple[Check, ...]
     sequences: tuple[Numbering, ...]
@@ -142,6 +153,15 @@ select json_build_object(
                         on a.attrelid = t.oid and a.attnum = k.number)) order by x.relname)
       from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
      where i.indrelid = t.oid and i.indisunique and i.indpred is null and i.indexprs is null),
+  'partial_keys', (
+    select json_agg(json_build_object(
+        'name', x.relname, 'where', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
+        'nulls_equal', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
+        'terms', (select json_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false) order by n)
+                    from generate_series(1, i.indnkeyatts) n)) order by x.relname)
+      from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
+     where i.indrelid = t.oid and i.indisunique
+       and (i.indpred is not null or i.indexprs is not null)),
   'constraints', (
     select json_agg(json_build_object(
         'name', k.conname, 'kind', k.contype, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
@@ -228,6 +248,10 @@ def _table(row: Mapping[str, Any]) -> Table:
         keys=tuple(
             Key(each["name"], tuple(each["columns"]), each["primary"], each["nulls_equal"])
             for each in row["keys"] or ()
+        ),
+        partial_keys=tuple(
+            PartialKey(each["name"], tuple(each["terms"]), each["where"], each["nulls_equal"])
+            for each in row["partial_keys"] or ()
         ),
         references=tuple(
             Reference(each["name"], tuple(each["columns"]), each["table"], tuple(each["referred"]))

@@ -255,7 +255,7 @@ def test_a_check_that_reads_tables_is_left_to_the_target(stranger: Stranger) -> 
     stranger.insert(small=1)
     looked = stranger.move("--dry-run").expect(0)
     assert (
-        "the target judges these CHECKs as rows come, they ask for more than values: item.few"
+        "only the target can judge these CHECKs and unique indexes, as rows come: item.few"
         in looked.stderr
     )
     stranger.insert(small=2)
@@ -268,6 +268,30 @@ def test_of_duplicates_the_first_one_stays(stranger: Stranger) -> None:
     moved = stranger.move("--policy duplicate=skip").expect(0).json()
     assert moved["found"] == {"duplicate": 1}
     assert stranger.rows("select id, name from team order by id") == [(1, "red"), (2, "blue")]
+
+
+def test_duplicates_under_unique_indexes_of_expressions_and_of_some_rows_are_all_named(
+    stranger: Stranger,
+) -> None:
+    stranger.command.run("migrate", env={"DATABASE_URL": stranger.url}).expect(0)
+    with psycopg.connect(stranger.url) as connection:
+        connection.execute(
+            "create unique index item_title on item (lower(title), small);"
+            "create unique index item_note on item (note) where at is null and flag"
+        )
+    for title in ("a", "A", "b", None, None, "B"):
+        stranger.insert(title=title, small=1)
+    for flag, at in ((1, None), (1, None), (0, None), (1, "2024-01-01"), (1, None)):
+        stranger.insert(note="same", flag=flag, at=at)
+    assert sorted(problems(stranger.move("--dry-run")), key=str) == [
+        ("duplicate", "item", "note", {"rowid": 11}),
+        ("duplicate", "item", "note", {"rowid": 8}),
+        ("duplicate", "item", "small, title", {"rowid": 2}),
+        ("duplicate", "item", "small, title", {"rowid": 6}),
+    ]
+    moved = stranger.move("--policy duplicate=skip").expect(0).json()
+    assert moved["found"] == {"duplicate": 4}
+    assert stranger.rows("select count(*) from item") == [(7,)]
 
 
 def test_a_rule_says_what_numbers_in_a_column_of_times_are(stranger: Stranger) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,9 +13,15 @@ from bootstrap.move import checks
 SNAPSHOTS = Path(__file__).parents[2] / "migrations"
 
 
+def names(columns: Iterable[str]) -> checks.Names:
+    """The same in both, all of them of plain types."""
+    alike = {column: column for column in columns}
+    return checks.Names(alike, alike)
+
+
 def broken(expression: str, **row: object) -> bool:
     """Whether SQLite finds that a row with these values breaks the CHECK."""
-    translated = checks.translated(expression, {name: name for name in row})
+    translated = checks.translated(expression, names(row))
     assert translated is not None
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"create table t ({', '.join(row)})")
@@ -62,7 +69,14 @@ def test_a_null_breaks_nothing() -> None:
     ],
 )
 def test_what_may_mean_another_thing_is_left_to_the_server(expression: str) -> None:
-    assert checks.translated(expression, {"amount": "amount"}) is None
+    assert checks.translated(expression, names(["amount"])) is None
+
+
+def test_of_what_compares_otherwise_it_is_known_whether_it_is_null() -> None:
+    known = checks.Names({"amount": "Amount"}, {"amount": "Amount", "at": "at"})
+    expression = "((at IS NOT NULL) OR (amount > 0))"
+    assert checks.translated(expression, known) == '( ( "at" IS NOT NULL ) OR ( "Amount" > 0 ) )'
+    assert checks.translated("(at > amount)", known) is None
 
 
 def test_every_check_of_the_shipped_apps_can_be_judged() -> None:
@@ -74,5 +88,5 @@ def test_every_check_of_the_shipped_apps_can_be_judged() -> None:
     assert len(found) > 20
     for expression in found:
         bare = re.sub(r"'[^']*'|::[\w ]+", "", expression)
-        names = {word: word for word in re.findall(r"[a-z_]+", bare)}
-        assert checks.translated(expression, names) is not None, expression
+        words = re.findall(r"[a-z_]+", bare)
+        assert checks.translated(expression, names(words)) is not None, expression
