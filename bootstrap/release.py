@@ -31,14 +31,14 @@ def digest(loaded: settings.Loaded, known: revisions.Graph) -> str | None:
             if source is None:
                 return None
             parts.append(source)
-    return digests.sha256("\0".join(parts).encode()).hexdigest()
+    return digests.new("\0".join(parts).encode()).hexdigest()
 
 
 def _snapshot(loaded: settings.Loaded, known: revisions.Graph) -> str:
     """A digest of the target's snapshot; nothing where there is none."""
     place = known.snapshot(loaded.target.dialect)
     try:
-        return digests.sha256(place.read_bytes()).hexdigest() if place else ""
+        return digests.new(place.read_bytes()).hexdigest() if place else ""
     except OSError:
         return ""
 
@@ -59,12 +59,12 @@ def _source(loaded: settings.Loaded, module: str) -> str | None:
             return _files(place)
         file = place.with_suffix(".py")
         if file.is_file():
-            return digests.sha256(file.read_bytes()).hexdigest()
+            return digests.new(file.read_bytes()).hexdigest()
     return None
 
 
 def _files(folder: Path) -> str:
-    found = digests.sha256()
+    found = digests.new()
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(set(folders) - {"__pycache__"})
         for name in sorted(names):

@@ -180,7 +180,7 @@ def read(alembic: Path) -> Graph:
                 if _REVISION_FILE.fullmatch(entry.name):
                     with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands
                         files[entry.path] = _text(entry.path, file.read())
-    digest = digests.sha256()
+    digest = digests.new()
     found: dict[str, Revision] = {}
     loading: list[str] = []
     for path in sorted(files):
@@ -224,13 +224,13 @@ def described(description: Mapping[str, Any]) -> Graph:
             loading[path] = source
     if not loading:
         return Graph(found, description["digest"])
-    digest = digests.sha256(description["digest"].encode())
+    digest = digests.new(description["digest"].encode())
     _add_sql(found, loading, digest)
     return Graph(found, digest.hexdigest())
 
 
 def _add_sql(
-    found: dict[str, Revision], sources: Mapping[str, str], digest: "hashlib._Hash"
+    found: dict[str, Revision], sources: Mapping[str, str], digest: "hashlib.blake2b"
 ) -> None:
     """Note in `found` which SQL files are loaded, and what they say in `digest`."""
     from bootstrap import sqlfiles

@@ -74,7 +74,7 @@ class Sqlite:
             identity = None
             if ("view", PIN) in {(kind, name) for kind, name, _ in objects}:
                 (identity,) = connection.execute(f"select identity from {PIN}").fetchone()
-        digest = digests.sha256()
+        digest = digests.new()
         objects = [row for row in objects if row[1] != PIN]
         for row in objects:
             digest.update(repr(row).encode())
