@@ -108,6 +108,7 @@ def test_a_fault_of_each_class_is_found(bench: Bench, kind: problems.Class) -> N
     assert any(check(bench, app, [kind], lambda _: 0) for app in apps) or kind == "enum"
 
 
+@pytest.mark.timeout(180 + 4 * DIRTY_FILES)
 @settings(
     max_examples=DIRTY_FILES,
     deadline=None,

@@ -166,6 +166,8 @@ _SHAPES = (
     '{"b":%s,"aa":{"d":%s},"a":[%s,{"b":%s}]}',
     ' {"b": %s, "a": %s, "b": %s, "100%%": %s }',
     "[%s, [%s, %s], {}, %s]",
+    "{%s: %s, %s: %s}",
+    "%s %s %s, %s",
 )
 _LEAVES = st.one_of(
     _NUMBERS,
@@ -191,6 +193,8 @@ _LEAVES = st.one_of(
 )
 @example(["[1, [1, 1], {}, 1]", "[1, [1, 1], {}, 1]\1\0[1, [1, 1], {}, 1]", "0"])
 @example(["[1, [1, 1], {}, 1]", "x[1, [1, 1], {}, 1]"])
+@example(["{1: 2}", '{"a": 2}'])
+@example(['{"a": 1 "b": 2}', '{"a": 1, 2}', '["a": 1]'])
 def test_documents_of_a_shape_seen_before_are_printed_as_if_they_were_new(
     documents: list[str],
 ) -> None:

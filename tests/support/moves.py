@@ -1,5 +1,7 @@
 """SQLite files to be moved, and what is on both sides afterwards, read by the apps' models."""
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,6 @@ import sqlalchemy as sa
 
 from bootstrap import demo, engine, target
 from tests.support import apps
-
-Rows = dict[str, list[tuple[Any, ...]]]
 
 
 def filled(name: str, path: Path, rows: int, seed: int = 1) -> str:
@@ -23,14 +23,24 @@ def filled(name: str, path: Path, rows: int, seed: int = 1) -> str:
     return url
 
 
-def read(name: str, url: str) -> Rows:
+def equal(name: str, url: str, other: str) -> dict[str, int]:
+    """How many rows each table has, which are to be the same in both, however many they are."""
+    counts = {}
+    for (table, rows), (same, others) in zip(_tables(name, url), _tables(name, other), strict=True):
+        assert table == same
+        counts[table] = 0
+        for row, their in zip_longest(rows, others):
+            assert row == their, table
+            counts[table] += 1
+    return counts
+
+
+def _tables(name: str, url: str) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
     """Every row of every table, as the app's own models give it, by the primary key."""
     made = engine.make(target.parse(url), engine.Options())
-    found: Rows = {}
-    with made.connect() as connection:
+    with made.connect().execution_options(yield_per=1000) as connection:
         for table in apps.metadata(name).tables.values():
             if not table.info.get("bookkeeping"):
                 rows = connection.execute(sa.select(table).order_by(*table.primary_key.columns))
-                found[table.name] = [tuple(row) for row in rows]
+                yield table.name, map(tuple, rows)
     made.dispose()
-    return found

@@ -74,6 +74,8 @@ def learn(text: str) -> Shape | None:
             pattern.append(re.escape(token[0]))
             stencil.append(token[0])
     try:
+        # What is no JSON itself could become some when its values are marked.
+        jsontext.one(text)
         printed = jsontext.one("".join(stencil))
     except ValueError:
         return None
