@@ -1,13 +1,22 @@
 """Backups, and the way back: rows are what they were, on the same host and on another."""
 
+import asyncio
+import contextlib
 import json
+import os
+import ssl
+import subprocess
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support import clusters, hosts
+from tests.support import clusters, hosts, need, processes, tls
 from tests.support.clusters import says, sql
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
@@ -24,13 +33,14 @@ class Pair:
     first: hosts.Host
     second: hosts.Host
 
-    def choose(self, tool: str) -> str:
+    def choose(self, tool: str, **more: Any) -> str:
         """Have this tool make the backups; the playbook that sets it up."""
         self.site.write(
             {"backup": ["db1", "db2"]},
             deployment="lab",
             backup_tool=tool,
             backup_path=f"/var/backups/{tool}",
+            **more,
         )
         return clusters.role(self.site, "backup", "backup")
 
@@ -118,3 +128,124 @@ def test_a_check_finds_a_backup_too_old_and_a_lost_archive(pair: Pair) -> None:
     pair.first.run("systemctl start postgresql-backup-check@main", check=False)
     assert pair.first.run("systemctl is-failed postgresql-backup-check@main") == "failed\n"
     pair.first.run("rm -rf /var/backups/pgbackrest; mv /var/backups/away /var/backups/pgbackrest")
+
+
+class _Front:
+    """TLS before a plain server of this machine, which ends each connection as TLS wants it."""
+
+    def __init__(self, address: str, plain: int, context: ssl.SSLContext) -> None:
+        self.port = processes.free_port()
+        self._plain = plain
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        opening = asyncio.start_server(self._serve, address, self.port, ssl=context)
+        self._server = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, upward = await asyncio.open_connection("127.0.0.1", self._plain)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(_pump(reader, upward), _pump(upstream, writer))
+
+    def close(self) -> None:
+        """Serve no more."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError), contextlib.closing(target):
+        while part := await source.read(65536):
+            target.write(part)
+            await target.drain()
+
+
+@pytest.fixture
+def bucket(pair: Pair, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """The variables of a bucket, in a service of this machine that speaks S3 over TLS."""
+    program = need("moto_server")
+    address, plain = pair.site.me.removesuffix("/32"), processes.free_port()
+    authority = tls.Authority(tmp_path)
+    with subprocess.Popen(
+        [program, "-H", "127.0.0.1", "-p", str(plain)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Else it takes the first part of its own name for that of a bucket.
+        env={**os.environ, "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"},
+    ) as serving:
+        front = _Front(address, plain, authority.context("s3.example.org"))
+        try:
+            for host in (pair.first, pair.second):
+                host.run(f"echo '{address} s3.example.org' >> /etc/hosts")
+                ca = authority.ca_file.read_text()
+                host.run(f"cat > /etc/s3-ca.crt <<'PEM'\n{ca}PEM")
+            _make_bucket(f"http://127.0.0.1:{plain}/backups")
+            yield {
+                "backup_repository": "s3",
+                "backup_s3_endpoint": "s3.example.org",
+                "backup_s3_port": front.port,
+                "backup_s3_bucket": "backups",
+                "backup_s3_key": "a-key",
+                "backup_s3_secret": "a-secret-of-the-bucket",
+                "backup_s3_authority": "/etc/s3-ca.crt",
+                "backup_passphrase": "a-passphrase-of-the-backups",
+            }
+        finally:
+            front.close()
+            serving.terminate()
+
+
+def _make_bucket(url: str) -> None:
+    deadline_s = time.monotonic() + 60
+    while True:
+        try:
+            asked = urllib.request.Request(url, method="PUT")
+            urllib.request.urlopen(asked, timeout=10).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline_s, "the service of the bucket does not answer"
+            time.sleep(0.2)
+
+
+@pytest.mark.benchmark
+def test_backups_in_a_bucket_come_back_here_and_elsewhere(
+    pair: Pair, bucket: dict[str, Any]
+) -> None:
+    """The long form, which needs a service that speaks S3: pip install 'moto[server]'."""
+    site, first, second = pair.site, pair.first, pair.second
+    role = pair.choose("pgbackrest", **bucket)
+    for host in (first, second):
+        sql(host, f"create database shop; create table own as select '{host.name}' as name")
+    sql(first, f"create table items as select id from generate_series(1, {ROWS}) id", "shop")
+
+    made = site.play(role, "-vvv", "--diff").expect(0)
+    for secret in ("a-secret-of-the-bucket", "a-passphrase-of-the-backups"):
+        assert secret not in made.output
+    site.play("backup").expect(0)
+    assert site.play(role).expect(0).changed == {"db1": 0, "db2": 0}
+    # Both have a cluster main, and neither takes the other's place.
+    for host in (first, second):
+        assert "wal archive" in host.run("runuser -u postgres -- pgbackrest info 2>&1")
+
+    before = sql(first, DIGEST, "shop")
+    time.sleep(1.1)
+    moment = sql(first, "select clock_timestamp()")
+    time.sleep(1.1)
+    sql(first, "delete from items where id % 3 = 0", "shop")
+    pair.restore(moment, "--limit=db1").expect(0)
+    assert sql(first, DIGEST, "shop") == before
+    pair.restore(moment, "--limit=db2", "-e", "backup_restore_from=db1").expect(0)
+    assert sql(second, DIGEST, "shop") == before
+    assert sql(second, "select name from own") == "db1"
+    for host in (first, second):
+        done = host.run("systemctl start postgresql-backup-full@main || journalctl -n 20")
+        assert done == "", f"{host.name}: {done}"

@@ -83,6 +83,50 @@ def test_a_bare_host(site: Site, release: str, wheels: Callable[[str], Path]) ->
     _the_app_waits_for_its_database(deployment, host, POSTGRES[release])
 
 
+def test_what_cannot_be_is_named_before_anything_changes(site: Site, prepared: str) -> None:
+    host = site.start("db", prepared)
+    given = {
+        "deployment": "shop",
+        "postgresql_memory_mb": 512,
+        "postgresql_databases": [{"name": "godel"}],
+        "bootstrapd_apps": [{"name": "godel"}],
+    }
+
+    def told(**wrong: Any) -> str:
+        site.write(EVERYWHERE, **given | wrong)
+        refused = site.play("site", "-vv").expect(2)
+        assert refused.changed == {"db": 0}
+        assert "too-short" not in refused.output
+        return " ".join(refused.output.split())
+
+    little = told(hardening_memory_mb=10**8, hardening_disk_mb=10**8)
+    assert "wanted 100000000 MB of memory, found" in little
+    assert "wanted 100000000 MB free under /var/lib, found" in little
+
+    weak = told(
+        postgresql_passwords={"godel_app": "too-short"},
+        postgresql_databases=[{"name": "Godel"}],
+        postgresql_tls="off",
+        postgresql_clients=["192.0.2.0/24"],
+    )
+    assert "wanted passwords of 12 characters or more, found shorter ones for godel_app" in weak
+    assert "wanted names of databases in small letters, digits and _" in weak
+    assert "postgresql_clients are let in only over TLS, and postgresql_tls is off" in weak
+    old = told(postgresql_version="14")
+    assert "wanted PostgreSQL 15, 16, 17 or 18, found postgresql_version 14" in old
+
+    host.run("systemd-run --unit=squatter python3 -m http.server 5433")
+    host.run("until (echo > /dev/tcp/127.0.0.1/5433) 2>/dev/null; do sleep 0.1; done")
+    taken = told(postgresql_clusters=[{"name": "main", "port": 5433}])
+    assert "port 5433, which postgresql_clusters gives to the new cluster main, is taken" in taken
+
+    short = told(redis_passwords={"app": "too-short"})
+    assert "wanted passwords of 12 characters or more, found shorter ones for app" in short
+
+    unknown = told(bootstrapd_apps=[{"name": "gondel"}])
+    assert "bootstrapd_apps has gondel, which is neither shipped nor declared" in unknown
+
+
 @pytest.mark.benchmark
 def test_what_changes_reaches_the_host_that_is_there(
     site: Site, prepared: str, wheels: Callable[[str], Path]

@@ -36,6 +36,7 @@ def test_public_variables_have_the_name_of_their_role(role: str) -> None:
 def test_a_role_has_the_same_rooms_as_all(role: str) -> None:
     rooms = {path.stem for path in (roles.ROLES / role / "tasks").iterdir()}
     assert rooms >= set(roles.ROOMS)
+    assert roles.ROLES.joinpath(role, "handlers", "main.yml").exists()
 
 
 def test_a_secret_is_looked_up_only_where_the_output_is_hidden() -> None:
