@@ -9,7 +9,7 @@ import pytest
 from tests.support import clusters, hosts
 from tests.support.clusters import says, sql
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 # The full form: HOST_ROWS=1000000
 ROWS = int(os.environ.get("HOST_ROWS", "20000"))
@@ -57,6 +57,30 @@ def host(site: hosts.Site) -> hosts.Host:
     sql(host, _SCHEMA + _rows(ROWS // 2), "shop")
     sql(host, "alter system set work_mem = '5MB'")
     return host
+
+
+@pytest.mark.benchmark
+def test_18_takes_over_the_files_of_17_and_there_is_no_way_back(site: hosts.Site) -> None:
+    """The long form, on a host of the next Debian: clone is refused here, link goes over."""
+    host = clusters.start(site, "db", 17, of=clusters.newer_image())
+    site.write({"database": ["db"]}, deployment="lab")
+    sql(host, "create database shop")
+    sql(host, _SCHEMA + _rows(ROWS // 2), "shop")
+    digest = sql(host, DIGEST, "shop")
+    to18 = ["-e", "upgrade_to=18", "--skip-tags=again"]
+
+    # What the disk cannot do is found while 17 serves.
+    refused = site.play("upgrade_major", *to18, "-e", "upgrade_mode=clone").expect(2)
+    assert says(refused, "17/main cannot go to 18 and serves on; nothing was changed")
+    _serves(host, "17", digest)
+
+    done = site.play("upgrade_major", *to18, "-e", "upgrade_mode=link").expect(0)
+    assert says(done, "17/main is now 18/main on port 5432")
+    _serves(host, "18", digest)
+    assert sql(host, "show data_checksums") == "off"
+    back = site.play("upgrade_major", *to18, "-e", "upgrade_back=true").expect(2)
+    assert says(back, "shares its files with the new one; restore a backup from before")
+    _serves(host, "18", digest)
 
 
 def _serves(host: hosts.Host, version: str, digest: str) -> None:

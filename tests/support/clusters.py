@@ -10,6 +10,21 @@ from pathlib import Path
 from tests.support import docs, hosts, need
 
 _IMAGE = "bootstrapd-test-operated:trixie"
+# PostgreSQL 17 is that of the release before, to be upgraded to this one's 18.
+_NEWER_IMAGE = "bootstrapd-test-operated:forky"
+_NEWER_RECIPE = r"""
+FROM systemd-host:forky
+RUN sed -e 's/^Suites:.*/Suites: trixie/' /etc/apt/sources.list.d/debian.sources | head -n 5 \
+        > /etc/apt/sources.list.d/trixie.sources \
+    && printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' \
+        > /etc/apt/preferences.d/trixie \
+    && mkdir -p /etc/postgresql-common/createcluster.d \
+    && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
+    && apt-get -qq update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
+        postgresql-18 postgresql-17 python3-psycopg2
+RUN touch /etc/.updated /var/.updated
+"""
 # PostgreSQL 15 is that of the release before, to be upgraded to this one's 17.
 _RECIPE = r"""
 FROM systemd-host:trixie
@@ -33,17 +48,31 @@ RUN systemctl disable redis-server && touch /etc/.updated /var/.updated
 
 def image() -> str:
     """The image of such a host, built where it is not there yet."""
+    return _build(_IMAGE, _RECIPE)
+
+
+def newer_image() -> str:
+    """That of a host with PostgreSQL 17 and 18, and no other tools."""
+    return _build(_NEWER_IMAGE, _NEWER_RECIPE)
+
+
+def _build(name: str, recipe: str) -> str:
     need("docker")
     built = subprocess.run(
-        ["docker", "build", "--tag", _IMAGE, "-"], input=_RECIPE, text=True, capture_output=True
+        ["docker", "build", "--tag", name, "-"], input=recipe, text=True, capture_output=True
     )
     assert built.returncode == 0, built.stderr
-    return _IMAGE
+    return name
 
 
-def start(site: hosts.Site, name: str, version: int, *options: str) -> hosts.Host:
-    """A host of this name whose cluster main of this version runs on port 5432."""
-    host = site.start(name, image())
+def start(
+    site: hosts.Site, name: str, version: int, *options: str, of: str | None = None
+) -> hosts.Host:
+    """A host of this name whose cluster main of this version runs on port 5432.
+
+    Its image is `of`, by default the one of `image`.
+    """
+    host = site.start(name, of or image())
     made = " ".join(("pg_createcluster", str(version), "main", "--port=5432", "--", *options))
     host.run(f"{made} && systemctl start postgresql@{version}-main")
     return host
