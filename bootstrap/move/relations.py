@@ -3,6 +3,7 @@
 SQLite is asked, in the same snapshot that is copied.
 """
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,12 +135,14 @@ class Relations:
         where = checks.translated(key.where or "true", plan.names)
         values = [f"({term}) collate binary" for term in terms if term]
         used = plan.names.used(", ".join(values))
-        if len(values) < len(terms) or where is None or not used:
-            self.unjudged.append(f"{plan.name}.{key.name}")
-            return
         some = f" where {key.where}" if key.where else ""
         what = f"{', '.join(key.terms)} only once{some} (key {key.name})"
-        self._repeated(plan, used, values, what, nulls_equal=key.nulls_equal, where=where)
+        try:
+            if len(values) < len(terms) or where is None or not used:
+                raise sqlite3.OperationalError("not translated")
+            self._repeated(plan, used, values, what, nulls_equal=key.nulls_equal, where=where)
+        except sqlite3.OperationalError:
+            self.unjudged.append(f"{plan.name}.{key.name}")
 
     def _repeated(
         self,

@@ -69,6 +69,8 @@ class Moment:
         except ValueError:
             return None
         for _ in range(digits):
+            if "0\0" not in joined:
+                break
             joined = joined.replace("0\0", "\0")
         joined = joined.replace(".\0", "\0").replace("\0", f"{self._suffix}\0")
         return joined.split("\0")[:-1]
