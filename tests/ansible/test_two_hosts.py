@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from tests.support import need
+from tests.support.clusters import sql
+from tests.support.deployment import Deployment, Writer
 from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -59,6 +61,16 @@ def test_database_and_app_apart_over_ssh(
             redis_clients=[f"{app.address}/32"],
             redis_tls="own",
             bootstrapd_redis_tls=True,
+            bootstrapd_apps=[
+                {
+                    "name": "godel",
+                    "redis": True,
+                    "command": GODEL,
+                    "environment": {"GODEL_API_ADDRESS": "0.0.0.0:7373"},
+                    "listen": 7373,
+                    "clients": [site.me],
+                }
+            ],
         ),
         **_over_ssh(site),
     )
@@ -84,6 +96,26 @@ def test_database_and_app_apart_over_ssh(
         knock = f"timeout 3 bash -c '</dev/tcp/db/{port}'; echo $?"
         assert app.run(knock).strip() == "0"
         assert other.run(knock).strip() == "124"
+
+    # Passwords are rotated while the app serves: whoever tries again is served.
+    before = _passwords(site)
+    deployment = Deployment(site, "db", database.address, f"http://{app.address}:7373")
+    with Writer(deployment) as writer:
+        site.play("rotate_secrets").expect()
+    assert writer.lost == []
+    assert len(writer.written) > 10
+    assert not before & _passwords(site)
+    kept = sql(database, "select distinct task from agents where task like 'row %'", "godel")
+    assert set(kept.split("\n")) == set(writer.written)
+    print(
+        f"{len(writer.written)} rows were written while passwords were rotated;"
+        f" {writer.tried_again} took more than one try, {writer.longest_s:.1f} s the longest"
+    )
+
+
+def _passwords(site: Site) -> set[str]:
+    folders = [site.folder / "secrets" / name for name in ("postgresql", "redis")]
+    return {path.read_text() for folder in folders for path in folder.iterdir()}
 
 
 def test_an_interrupted_run_is_mended_by_the_next(
