@@ -110,8 +110,7 @@ psql: ## psql on the app's database, as the app's role
 	$(IN_STACK) exec postgres sh -c 'exec psql -U "$$APP_ROLE" -d "$$POSTGRES_DB"'
 
 redis-cli: ## redis-cli as the app's user
-	$(IN_STACK) exec redis sh -c \
-		'REDISCLI_AUTH=$$(cat /run/secrets/redis_password) exec redis-cli --user app'
+	@compose/scripts/redis-cli $(ARGS)
 
 secrets: ## passwords that are not there yet, in compose/secrets
 	@compose/scripts/secrets

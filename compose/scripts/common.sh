@@ -29,9 +29,18 @@ setting() { # NAME DEFAULT
 
 secrets=$(setting SECRETS_DIR ./secrets)
 
-# Those of these services that there are in the profiles that are on, and that run.
+# Those of these services that there are in the profiles that are on, and that run. A container that
+# goes away while compose looks at it makes that fail; nobody may take this for "none runs".
 running() { # SERVICES...
-    compose ps --services --status running | grep -Fx -f <(printf '%s\n' "$@") || true
+    local services
+    for _ in 1 2 3 4 5; do
+        if services=$(compose ps --services --status running 2>/dev/null); then
+            grep -Fx -f <(printf '%s\n' "$@") <<< "$services" || true
+            return
+        fi
+        sleep 0.5
+    done
+    compose ps --services --status running >/dev/null || die 'cannot tell what runs'
 }
 
 # SQL from the standard input, as the superuser behind the socket of the server's own container.

@@ -186,6 +186,8 @@ def test_with_tls_and_a_pooler_everybody_verifies_and_a_renewal_reloads(stack: M
     with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry .*no encryption"):
         psycopg.connect(**where, sslmode="disable")
 
+    assert ours.script("redis-cli", stdin="PING\n").stdout == "PONG\n"
+
     authority = tls / "ca.crt"
     started = {each["Id"]: each["State"]["StartedAt"] for each in ours.containers()}
     before = (

@@ -77,6 +77,9 @@ def test_new_passwords_reach_servers_and_files_while_clients_write(shared: Stack
     assert writer.statuses <= {0, 200, 503}
     assert writer.lost() == set()
     assert int(shared.sql("SELECT count(*) FROM agents")) >= int(rows)
+    # Who was not restarted still has the file of before, and must not go by it.
+    shared.compose("exec", "-T", "redis", "sh", "/usr/local/lib/stack/health.sh")
+    assert shared.script("redis-cli", stdin="PING\n").stdout == "PONG\n"
     shared.up()
     assert shared.ask("/health").status == 200
 
