@@ -14,9 +14,10 @@ Make = Callable[..., Stack]
 
 
 @pytest.fixture(scope="session")
-def daemon_image() -> str:
-    """The daemon's image, built from this tree."""
-    return stacks.daemon()
+def daemon_image() -> Iterator[str]:
+    """The daemon's image, built from this tree; what was made from it goes with the tests."""
+    yield stacks.daemon()
+    stacks.forget_releases()
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_older_postgresql_has_its_volume_where_it_looks_for_it(stack: Make) -> N
 
     # By the README: a dump of what 17 has, and 18 on a volume of its own.
     ours.variables["COMPOSE_FILE"] = "compose.yml:compose.postgres17.yml"
-    ours.script("up")
+    ours.up("postgres", "redis")
     dump = ours.compose("run", "--rm", "--no-deps", "-T", "backup", "once").stdout.strip()
     ours.compose("down", "--remove-orphans")
     run("docker", "volume", "rm", f"{ours.name}_postgres_data")

@@ -38,7 +38,7 @@ def test_a_port_that_is_taken_is_named_and_how_to_take_another(stack: Make) -> N
     assert str(ours.ports["REDIS"]) in told[1]
     assert "address already in use" in told[1]
     assert told[2:] == ["    PORT_... in compose/.env names another port, see compose/env.example"]
-    ours.script("up")
+    ours.up("redis")
 
 
 def test_what_does_not_come_up_is_shown_with_its_last_words(stack: Make) -> None:

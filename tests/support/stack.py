@@ -27,6 +27,7 @@ DAEMON = "bootstrapd:0.1.0"
 BARE_PYTHON = "bootstrapd-test-python:bare"
 _PORTS = ("APP", "HEALTH", "POSTGRES", "REDIS")
 _DEADLINE_S = 300
+_released: list[str] = []
 
 
 def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -290,7 +291,14 @@ def release(home: Path, files: Mapping[str, str], *lines: str) -> str:
     (home / "Dockerfile").write_text(f"FROM {DAEMON}\nCOPY files /\n" + "\n".join(lines) + "\n")
     image = f"bootstrapd-test:{secrets.token_hex(4)}"
     run("docker", "build", "--quiet", "--tag", image, str(home))
+    _released.append(image)
     return image
+
+
+def forget_releases() -> None:
+    """Delete the images that `release` has made."""
+    while _released:
+        subprocess.run(["docker", "rmi", "--force", _released.pop()], capture_output=True)
 
 
 class Writer:
