@@ -72,7 +72,7 @@ clean-venv: ## the virtual environments
 # The stack of compose/. Its settings are in compose/.env, for which compose/env.example is the
 # pattern; COMPOSE_PROFILES and COMPOSE_FILE there choose profiles and overlays.
 
-# What speaks to the engine: make up COMPOSE=podman-compose
+# What speaks to the engine: make up COMPOSE='sudo docker compose'
 COMPOSE ?= docker compose
 IN_STACK = cd compose && $(COMPOSE)
 export COMPOSE
