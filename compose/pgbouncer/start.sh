@@ -21,6 +21,8 @@ pool_mode = transaction
 max_client_conn = $MAX_CLIENTS
 default_pool_size = $POOL_SIZE
 max_prepared_statements = 200
+; A server that is back is used at once, and not after 15 seconds.
+server_login_retry = 1
 server_tls_sslmode = ${SERVER_TLS_MODE:-disable}
 ${SERVER_TLS_MODE:+server_tls_ca_file = /tls/ca.crt}
 client_tls_sslmode = ${CLIENT_TLS_MODE:-disable}

@@ -253,3 +253,12 @@ def test_alerts_fire_when_servers_are_gone_and_end_when_they_are_back(everything
     eventually(lambda: wanted <= firing(), f"{wanted} firing")
     everything.compose("start", "postgres", "redis")
     eventually(lambda: not firing(), "quiet again")
+
+    # Each is asked again within its interval; until then `up --wait` would find it as it was.
+    def well() -> bool:
+        if everything.ask("/health").status != 200:
+            return False
+        states = everything.states()
+        return {states[name] for name in states if name != "bootstrap"} == {("running", "healthy")}
+
+    eventually(well, "healthy again")
