@@ -11,7 +11,7 @@ from bootstrap import database, journal
 from bootstrap.errors import LockError, Terminated
 
 FIRST_S = 0.05
-FACTOR = 1.5
+FACTOR = 2.0
 CAP_S = 0.5
 
 
@@ -41,8 +41,8 @@ def held(
     """
     began_s = time.monotonic()
     with record.stage("lock", f"taking the migration lock of {base.target.identity}"):
-        sleep_s, told, held_here = FIRST_S, False, False
-        while not base.try_lock():
+        sleep_s, told, is_free, held_here = FIRST_S, False, True, False
+        while not (is_free and base.try_lock()):
             waited_s = time.monotonic() - began_s
             if waited_s >= wait_s:
                 holder = base.holder()
@@ -63,7 +63,8 @@ def held(
             if stop.is_set():
                 raise Terminated(signal.SIGTERM)
             sleep_s = min(sleep_s * FACTOR, CAP_S)
-            if base.lock_is_free() and settled():
+            is_free = base.lock_is_free()
+            if is_free and settled():
                 break
         else:
             held_here = True

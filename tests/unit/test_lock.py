@@ -42,12 +42,14 @@ class Base:
         self._free = list(free)
         self._kept = kept
         self.unlocked = 0
+        self.tried = 0
 
     def try_lock(self) -> bool:
+        self.tried += 1
         return self._tries.pop(0) if len(self._tries) > 1 else self._tries[0]
 
     def lock_is_free(self) -> bool:
-        return self._free.pop(0) if self._free else False
+        return self._free.pop(0) if self._free else True
 
     def await_unlock(self, timeout_s: float, stop: threading.Event) -> None:
         stop.wait(timeout_s)
@@ -93,8 +95,8 @@ def test_the_lock_is_polled_ever_more_slowly_until_the_time_is_up(
     base = Base([False])
     with pytest.raises(LockError) as raised, held(base, wait_s=1):
         pytest.fail("the lock was not got")
-    # 0.05 times 1.5 each; the last sleep ends at the deadline: 1 - 0.6594.
-    assert clock.sleeps == [0.05, 0.075, 0.1125, 0.1688, 0.2531, 0.3406]
+    # Twice the one before, at most 0.5; the last sleep ends at the deadline: 1 - 0.75.
+    assert clock.sleeps == [0.05, 0.1, 0.2, 0.4, 0.25]
     assert raised.value.message == (
         f"the migration lock of {PLACE} was not got in 1 s; it is held by process 7; "
         "wait for that run to end, or end it"
@@ -109,7 +111,7 @@ def test_runs_that_started_together_do_not_poll_together(
 ) -> None:
     with held(Base([False, False, False, True]), wait_s=60, rng=lambda: drawn):
         pass
-    assert clock.sleeps == [round(each * factor, 4) for each in (0.05, 0.075, 0.1125)]
+    assert clock.sleeps == [round(each * factor, 4) for each in (0.05, 0.1, 0.2)]
 
 
 def test_without_patience_the_lock_is_tried_once(held: Callable[..., Any], clock: Clock) -> None:
@@ -155,6 +157,13 @@ def test_the_lock_is_given_back_after_a_failure(held: Callable[..., Any]) -> Non
     with pytest.raises(ZeroDivisionError), held(base, wait_s=60):
         raise ZeroDivisionError
     assert base.unlocked == 1
+
+
+def test_a_lock_that_is_seen_to_be_held_is_not_tried(held: Callable[..., Any]) -> None:
+    base = Base([False, True], free=[False, False, True])
+    with held(base, wait_s=60) as is_held:
+        assert is_held
+    assert base.tried == 2
 
 
 def test_who_finds_the_work_done_by_another_goes_on_without_the_lock(
