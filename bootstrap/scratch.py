@@ -121,7 +121,19 @@ def _beside(maker: targets.Target) -> Iterator[targets.Target]:
             yield maker._replace(identity=f"the scratch database {name}", params=params)
         finally:
             with contextlib.suppress(libpq.Error):
-                connection.execute(f"drop database if exists {name} with (force)")
+                _drop(connection, name)
+
+
+def _drop(connection: libpq.Connection, name: str) -> None:
+    """Drop a database, whoever is connected.
+
+    By force alone an autovacuum in it would end that, since only a superuser may end one; without
+    force the server ends it by itself.
+    """
+    try:
+        connection.execute(f"drop database if exists {name} with (force)")
+    except libpq.Error:
+        connection.execute(f"drop database if exists {name}")
 
 
 def _like(connection: libpq.Connection) -> str:
@@ -167,7 +179,7 @@ def _clear_databases(connection: libpq.Connection) -> None:
             "select pg_catalog.pg_try_advisory_lock($1::int, $2::int)", _LOCK_CLASS, number
         )
         if free:
-            connection.execute(f"drop database if exists {name} with (force)")
+            _drop(connection, name)
             connection.execute(
                 "select pg_catalog.pg_advisory_unlock($1::int, $2::int)", _LOCK_CLASS, number
             )

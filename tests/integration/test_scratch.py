@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -14,7 +15,7 @@ from bootstrap import embedded, journal, scratch, settings, target
 from bootstrap.errors import RefusedError, SettingsError
 from tests.support import look
 from tests.support.cli import ROOT
-from tests.support.postgres import Server
+from tests.support.postgres import Server, Servers
 
 HOLDER = """
 import sys, time
@@ -54,6 +55,27 @@ def test_a_scratch_database_is_empty_like_the_target_and_gone_afterwards(server:
             url, f"{collation} where datname in ('{name}', '{made.params['dbname']}')"
         )
         assert both[0] == both[1]
+    assert scratches(server) == []
+
+
+def test_an_autovacuum_does_not_keep_a_scratch_database(servers: Servers) -> None:
+    # Slow enough to be at work when the database is dropped.
+    slow = {"autovacuum_vacuum_cost_delay": "100ms", "autovacuum_vacuum_cost_limit": 1}
+    server = servers.new(18, autovacuum_naptime="1s", **slow)
+    url = server.create_database()
+    server.admin(f'alter role "{target.parse(url).user}" createdb')
+    at_work = (
+        "select count(*) > 0 from pg_stat_activity"
+        " where datname = %s and backend_type = 'autovacuum worker'"
+    )
+    with scratch.database(loaded(url), journal.Journal()) as made:
+        fill = "create table t as select repeat('x', 500) as f from generate_series(1, 100000)"
+        look.query(made.url(), fill)
+        look.query(made.url(), "delete from t")
+        deadline_s = time.monotonic() + 30
+        while server.admin(at_work, made.params["dbname"]) != [(True,)]:
+            assert time.monotonic() < deadline_s, "no autovacuum came"
+            time.sleep(0.1)
     assert scratches(server) == []
 
 
