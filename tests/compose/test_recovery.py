@@ -28,9 +28,14 @@ def test_a_server_that_dies_while_it_serves_and_while_it_migrates_comes_back(
     with Writer(ours) as writer:
         eventually(lambda: len(writer.answers) > 5, "first answers")
         kill_postgres(ours)
-        eventually(lambda: 503 in writer.statuses, "an outage")
-        eventually(lambda: writer.answers[-1][1] == 200, "an answer after the outage")
-    assert writer.statuses == {200, 503}
+        eventually(lambda: ours.container("postgres")["RestartCount"] == 1, "a restart")
+        before = len(writer.answers)
+        eventually(
+            lambda: len(writer.answers) > before + 5 and writer.answers[-1][1] == 200,
+            "an answer after the outage",
+        )
+    # The server is back so soon that a request may just have had to wait.
+    assert {200} <= writer.statuses <= {200, 503}
     assert writer.lost() == set()
 
     ours.variables |= {"DAEMON_IMAGE": image, "APP_IMAGE": image}
