@@ -199,6 +199,11 @@ class Worker:
         self._send({"do": do, **request})
         return self._answer(on_event)
 
+    def ask(self, do: str, **request: Any) -> Callable[[], dict[str, Any]]:
+        """Have one request carried out meanwhile; what is returned waits for its end, as `call`."""
+        self._send({"do": do, **request})
+        return self._answer
+
     def _answer(self, on_event: OnEvent | None = None) -> dict[str, Any]:
         self._heard_s = self._told_s = time.monotonic()
         doing = _LOADING

@@ -113,8 +113,10 @@ def by_models(
     """Compare the declared models with the live schema, by Alembic's own comparison."""
     from bootstrap import child
 
+    compared = worker.ask("compare", metadata=loaded.app.metadata)
+    flaws = base.flaws(None, app_role=loaded.settings.app_role)
     try:
-        answer = worker.call("compare", metadata=loaded.app.metadata)
+        answer = compared()
     except child.WorkerError as error:
         raise DriftError(
             f"the models of app {loaded.app.name} could not be compared with "
@@ -126,7 +128,7 @@ def by_models(
         raise _without_tables(loaded, answer["live"])
     found = (
         *(_of_models(entry) for entry in answer["findings"]),
-        *base.flaws(None, app_role=loaded.settings.app_role),
+        *flaws,
     )
     if answer["tables"]:
         return _sorted(loaded, record, "models", answer["tables"], found)
