@@ -11,12 +11,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bootstrap import digests
-
-if TYPE_CHECKING:
-    import hashlib
 
 _RELEASES = ("compatible_with", "required_stop")
 _NAMES = ("revision", "down_revision", "depends_on", "branch_labels", *_RELEASES)
@@ -230,7 +227,7 @@ def described(description: Mapping[str, Any]) -> Graph:
 
 
 def _add_sql(
-    found: dict[str, Revision], sources: Mapping[str, str], digest: "hashlib.blake2b"
+    found: dict[str, Revision], sources: Mapping[str, str], digest: digests.Hasher
 ) -> None:
     """Note in `found` which SQL files are loaded, and what they say in `digest`."""
     from bootstrap import sqlfiles

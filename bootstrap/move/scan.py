@@ -9,7 +9,7 @@ from typing import Any
 
 from bootstrap.move import forms, source
 from bootstrap.move.findings import Findings
-from bootstrap.move.forms import BadValueError, texts
+from bootstrap.move.forms import BadValueError
 from bootstrap.move.mapping import Pair, Plan
 from bootstrap.move.problems import SHOWN_CHARACTERS, Action, Class, Problem
 
@@ -275,7 +275,7 @@ class _Reader:
 
         def pieces() -> Iterator[bytes]:
             for piece in _clean(value, stripped):
-                yield texts.escaped_bytes(piece)
+                yield forms.texts.escaped_bytes(piece)
 
         return pieces, _marked(hasher)
 
