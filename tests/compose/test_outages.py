@@ -10,19 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import stack as stacks
-from tests.support.stack import Stack
+from tests.support.stack import EVENTUALLY_S, Stack, eventually
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 Make = Callable[..., Stack]
-DEADLINE_S = 120.0
-
-
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.1)
 
 
 def kill_postgres(stack: Stack) -> None:
@@ -47,7 +39,7 @@ def up_meanwhile(stack: Stack, meanwhile: Callable[[], None]) -> None:
         text=True,
     ) as process:
         meanwhile()
-        output, _ = process.communicate(timeout=2 * DEADLINE_S)
+        output, _ = process.communicate(timeout=2 * EVENTUALLY_S)
     assert process.returncode == 0, output + stack.logs()
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.test_outages import eventually, kill_postgres, sleeps, up_meanwhile
+from tests.compose.test_outages import kill_postgres, sleeps, up_meanwhile
 from tests.compose.test_upgrade import HEAD, revision
 from tests.support import need
 from tests.support import stack as stacks
-from tests.support.stack import Stack, Writer, run
+from tests.support.stack import Stack, Writer, eventually, run
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 

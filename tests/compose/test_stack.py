@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import docs
 from tests.support import stack as stacks
-from tests.support.stack import Stack, run
+from tests.support.stack import Stack, leaks, run
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
@@ -108,9 +108,7 @@ def test_no_secret_is_seen_from_outside_the_files(shared: Stack) -> None:
     seen = shared.seen()
     assert len(passwords) == 8
     assert len(seen) > 20
-    assert {
-        name: where for where, text in seen.items() for name in passwords if passwords[name] in text
-    } == {}
+    assert leaks(passwords, seen) == {}
 
 
 def test_doctor_finds_no_fault_in_what_runs(shared: Stack) -> None:

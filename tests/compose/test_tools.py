@@ -5,32 +5,21 @@ import http.client
 import http.cookiejar
 import json
 import re
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support import processes
 from tests.support import stack as stacks
-from tests.support.stack import FOLDER, Stack
+from tests.support.stack import FOLDER, Stack, eventually, leaks
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
-DEADLINE_S = 120.0
 PROFILES = ("health", "tools", "pooler", "monitoring", "backup")
-
-
-def eventually(ask: Callable[[], Any], what: str) -> Any:
-    """What `ask` returns, as soon as that is something."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := ask()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.3)
-    return found
 
 
 # -- all of them -----------------------------------------------------------------------------------
@@ -86,9 +75,7 @@ def test_no_program_of_any_profile_shows_a_secret(everything: Stack) -> None:
     seen = everything.seen()
     assert len(passwords) == 8
     assert len(seen) > 50
-    assert {
-        name: where for where, text in seen.items() for name in passwords if passwords[name] in text
-    } == {}
+    assert leaks(passwords, seen) == {}
 
 
 # -- tools -----------------------------------------------------------------------------------------

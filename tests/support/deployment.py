@@ -1,7 +1,6 @@
 """A deployment of godel as a client on another machine sees it, whatever it is made of."""
 
 import json
-import threading
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.hosts import Controller
+from tests.support.meanwhile import Meanwhile
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Deployment:
 
 
 @dataclass
-class Writer:
+class Writer(Meanwhile):
     """A client that writes row after row, and tries again for a while where that fails.
 
     Used as a context. `written` is what was acknowledged, `lost` what was given up, `tried_again`
@@ -128,24 +128,11 @@ class Writer:
     lost: list[str] = field(default_factory=list)
     tried_again: int = 0
     longest_s: float = 0
-    _ended: threading.Event = field(default_factory=threading.Event)
+    pause_s: float = 0.05
 
-    def __enter__(self) -> "Writer":
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        number = 0
-        while not self._ended.wait(0.05):
-            number += 1
-            self._write(f"row {number}")
-
-    def _write(self, task: str) -> None:
+    def once(self) -> None:
+        """One row, with as many tries as it takes."""
+        task = f"row {len(self.written) + len(self.lost) + 1}"
         begun_s = time.monotonic()
         tries = 0
         while time.monotonic() < begun_s + self.patience_s:

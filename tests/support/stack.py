@@ -10,8 +10,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.support import docs, need, processes
+from tests.support.meanwhile import Meanwhile
 
 FOLDER = docs.COMPOSE.parent
 DAEMON = "bootstrapd:0.1.0"
@@ -27,6 +28,8 @@ DAEMON = "bootstrapd:0.1.0"
 BARE_PYTHON = "bootstrapd-test-python:bare"
 _PORTS = ("APP", "HEALTH", "POSTGRES", "REDIS")
 _DEADLINE_S = 300
+# So long what must come by itself may take.
+EVENTUALLY_S = 120.0
 _released: list[str] = []
 
 
@@ -301,22 +304,30 @@ def forget_releases() -> None:
         subprocess.run(["docker", "rmi", "--force", _released.pop()], capture_output=True)
 
 
-class Writer:
+def eventually(ask: Callable[[], Any], what: str) -> Any:
+    """What `ask` returns, as soon as that is something."""
+    deadline = time.monotonic() + EVENTUALLY_S
+    while not (found := ask()):
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.1)
+    return found
+
+
+def leaks(passwords: Mapping[str, str], seen: Mapping[str, str]) -> dict[str, str]:
+    """The names of the passwords that are seen, and where."""
+    return {
+        name: where for where, text in seen.items() for name in passwords if passwords[name] in text
+    }
+
+
+class Writer(Meanwhile):
     """A client that writes without pause, and keeps what it was answered."""
+
+    pause_s = 0.02
 
     def __init__(self, stack: Stack) -> None:
         self.answers: list[tuple[str, int]] = []
         self._stack = stack
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-
-    def __enter__(self) -> "Writer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     @property
     def statuses(self) -> set[int]:
@@ -328,34 +339,26 @@ class Writer:
         accepted = {task for task, status in self.answers if status == 200}
         return accepted - set(self._stack.sql("SELECT task FROM agents").splitlines())
 
-    def _write(self) -> None:
-        while not self._stop.wait(0.02):
-            task = f"task {secrets.token_hex(8)}"
-            self.answers.append((task, self._stack.ask("/api/agents", {"task": task}).status))
+    def once(self) -> None:
+        """One row."""
+        task = f"task {secrets.token_hex(8)}"
+        self.answers.append((task, self._stack.ask("/api/agents", {"task": task}).status))
 
 
-class Watch:
+class Watch(Meanwhile):
     """What can be read of the processes of this machine, containers' among them, while it lasts."""
+
+    pause_s = 0.01
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> "Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._stop.wait(0.01):
-            for place in Path("/proc").glob("[0-9]*"):
-                for kind in ("cmdline", "environ"):
-                    with contextlib.suppress(OSError):
-                        self.seen.add((place / kind).read_text(errors="replace"))
+    def once(self) -> None:
+        """One look at all of them."""
+        for place in Path("/proc").glob("[0-9]*"):
+            for kind in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):
+                    self.seen.add((place / kind).read_text(errors="replace"))
 
 
 def stand_in(name: str) -> str:
