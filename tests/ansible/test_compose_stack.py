@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support import hosts, processes, stack
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, godel
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
 
@@ -47,17 +47,7 @@ class Local(hosts.Controller):
             "compose_stack_profiles": [],
             "postgresql_version": "18",
             "postgresql_databases": [{"name": "godel", "extensions": ["pg_trgm"]}],
-            "bootstrapd_apps": [
-                {
-                    "name": "godel",
-                    "redis": True,
-                    "command": [
-                        *("/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel")
-                    ],
-                    "environment": {"GODEL_API_ADDRESS": "0.0.0.0:7373"},
-                    "listen": 7373,
-                }
-            ],
+            "bootstrapd_apps": [godel()],
             **variables,
         }
         inventory = {"stack": {"hosts": {"db.example.org": None}, "vars": given}}

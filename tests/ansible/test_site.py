@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.deployment import Deployment, Writer
+from tests.support.deployment import Deployment, Writer, godel
 from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 RELEASES = os.environ.get("HOST_RELEASES", "trixie").split(",")
 POSTGRES = {"bookworm": 15, "trixie": 17, "forky": 18}
 PYTHON = {"bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
-GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]
 
 
 def _until(sentence: str, true: Callable[[], bool], deadline_s: float = 120) -> None:
@@ -43,16 +42,7 @@ def _settings(site: Site, wheelhouse: Path) -> dict[str, Any]:
         "postgresql_listen": ["*"],
         "postgresql_clients": [site.me],
         "bootstrapd_wheelhouse": str(wheelhouse),
-        "bootstrapd_apps": [
-            {
-                "name": "godel",
-                "redis": True,
-                "command": GODEL,
-                "environment": {"GODEL_API_ADDRESS": "0.0.0.0:7373"},
-                "listen": 7373,
-                "clients": [site.me],
-            }
-        ],
+        "bootstrapd_apps": [godel(clients=[site.me])],
     }
 
 

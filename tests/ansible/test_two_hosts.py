@@ -17,13 +17,12 @@ import pytest
 
 from tests.support import need
 from tests.support.clusters import sql
-from tests.support.deployment import Deployment, Writer
+from tests.support.deployment import GODEL, Deployment, Writer, godel
 from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 INTERRUPTIONS = int(os.environ.get("HOST_INTERRUPTIONS", "2"))
-GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]
 
 
 def _variables(wheelhouse: Path, **more: Any) -> dict[str, Any]:
@@ -61,16 +60,7 @@ def test_database_and_app_apart_over_ssh(
             redis_clients=[f"{app.address}/32"],
             redis_tls="own",
             bootstrapd_redis_tls=True,
-            bootstrapd_apps=[
-                {
-                    "name": "godel",
-                    "redis": True,
-                    "command": GODEL,
-                    "environment": {"GODEL_API_ADDRESS": "0.0.0.0:7373"},
-                    "listen": 7373,
-                    "clients": [site.me],
-                }
-            ],
+            bootstrapd_apps=[godel(clients=[site.me])],
         ),
         **_over_ssh(site),
     )

@@ -12,6 +12,20 @@ import pytest
 from tests.support.hosts import Controller
 from tests.support.meanwhile import Meanwhile
 
+GODEL = ["/opt/bootstrapd/current/bin/python", "-m", "bootstrap.apps.godel"]
+
+
+def godel(**more: Any) -> dict[str, Any]:
+    """The app as an entry of `bootstrapd_apps`, with its API open to other hosts."""
+    return {
+        "name": "godel",
+        "redis": True,
+        "command": GODEL,
+        "environment": {"GODEL_API_ADDRESS": "0.0.0.0:7373"},
+        "listen": 7373,
+        **more,
+    }
+
 
 @dataclass(frozen=True)
 class Deployment:
