@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from bootstrap import libpq
 from bootstrap.move import load, wanted
 
-# Class 22 is bad data, 23 a broken constraint of a domain.
-_BAD = ("22", "23")
+# Classes of SQLSTATE: what a type does not take, and what breaks a constraint.
+_BAD_DATA = ("22", "23")
+
+
+def bad_data(error: libpq.Error) -> bool:
+    """Whether the server refuses the values, not the way they were brought."""
+    return (error.sqlstate or "").startswith(_BAD_DATA)
 
 
 class Asker:
@@ -28,7 +33,7 @@ class Asker:
         try:
             (found,) = self._open().row(f"select ($1::{type_})::text", text)
         except libpq.Error as error:
-            if (error.sqlstate or "")[:2] not in _BAD:
+            if not bad_data(error):
                 raise
             return None
         return None if found is None else str(found)
@@ -56,7 +61,7 @@ class Asker:
         try:
             return [int(place) for (place,) in self._open().execute(query, json.dumps(rows))]
         except libpq.Error as error:
-            if (error.sqlstate or "")[:2] not in _BAD:
+            if not bad_data(error):
                 raise
         if len(rows) == 1:
             return [0]

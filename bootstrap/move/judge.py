@@ -1,19 +1,16 @@
 """Rows that break a CHECK: SQLite finds them where it can, and else the server is asked."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bootstrap import libpq
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import checks, forms, scan, wanted
+from bootstrap.move import checks, forms, single, wanted
 from bootstrap.move.asker import Asker
 from bootstrap.move.mapping import Pair, Plan
-from bootstrap.move.problems import Action
 from bootstrap.move.source import Huge, Source
-
-Decide = Callable[[forms.BadValueError, Any], Action]
 
 
 class UnjudgedError(Exception):
@@ -30,33 +27,35 @@ class Row:
 
 
 def broken(
-    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: Decide
+    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: single.Decide
 ) -> Iterator[Row]:
     """The rows that break a CHECK, before any is sent; `decide` is what is done about bad values.
 
     Raises UnjudgedError.
     """
+    rows = _by_sqlite(source, plan, check)
+    return _by_server(source, asker, plan, check, decide) if rows is None else rows
+
+
+def _by_sqlite(source: Source, plan: Plan, check: wanted.Check) -> Iterator[Row] | None:
+    """None where SQLite has no words for this CHECK."""
     expression = checks.translated(check.expression, plan.names)
     used = plan.names.used(expression or "")
-    names = [
-        *map(plan.source.sql, plan.source.keys),
-        *(quoted(plan.names.all[name]) for name in used),
-    ]
+    if not used:
+        return None
+    keys = [plan.source.sql(name) for name in plan.source.keys]
+    names = [*keys, *(quoted(plan.names.all[name]) for name in used)]
     query = f"select {', '.join(names)} from {quoted(plan.source.name)} where not ({expression})"
     try:
-        if not used:
-            raise sqlite3.OperationalError("not translated")
         rows = source.connection.execute(query)
     except sqlite3.OperationalError:
-        yield from _by_server(source, asker, plan, check, decide)
-        return
-    width = len(plan.source.keys)
-    for row in rows:
-        yield Row(row[:width], used, row[width:])
+        return None
+    width = len(keys)
+    return (Row(row[:width], used, row[width:]) for row in rows)
 
 
 def _by_server(
-    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: Decide
+    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: single.Decide
 ) -> Iterator[Row]:
     pairs = [pair for pair in plan.pairs if pair.column.name in check.columns]
     if not check.pure or not pairs or len(pairs) < len(check.columns):
@@ -76,7 +75,9 @@ def _by_server(
             yield Row(row[:width], [column.name for column in columns], row[width:])
 
 
-def _texts(pairs: Sequence[Pair], values: Sequence[Any], decide: Decide) -> list[str | None] | None:
+def _texts(
+    pairs: Sequence[Pair], values: Sequence[Any], decide: single.Decide
+) -> list[str | None] | None:
     """The values as the target would have them; None where one does not fit, which the scan tells.
 
     Raises UnjudgedError where one is too long to be asked about.
@@ -85,8 +86,8 @@ def _texts(pairs: Sequence[Pair], values: Sequence[Any], decide: Decide) -> list
     for pair, value in zip(pairs, values, strict=True):
         if isinstance(value, Huge):
             raise UnjudgedError
-        text = scan.printed(pair, value, decide)
+        text = single.printed(pair, value, decide)
         if text is None:
             return None
-        texts.append(None if text == forms.NULL else scan.unescaped(text.encode()).decode())
+        texts.append(None if text == forms.NULL else single.unescaped(text.encode()).decode())
     return texts

@@ -17,7 +17,6 @@ from bootstrap.move.source import HUGE_BYTES, Source
 # For fewer rows, an index is kept up while they come.
 _FEW_ROWS = 1000
 READ_BYTES = 1_000_000
-INSUFFICIENT_PRIVILEGE = "42501"
 # As values are printed, so that the source can print the same.
 SESSION = """
 set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres';

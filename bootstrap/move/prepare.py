@@ -23,7 +23,7 @@ from bootstrap import plan as planning
 from bootstrap import sqlite as files
 from bootstrap import target as targets
 from bootstrap.errors import AheadError, DriftError
-from bootstrap.move import wanted
+from bootstrap.move import described, wanted
 from bootstrap.move.logbook import Logbook
 from bootstrap.move.request import Request
 from bootstrap.place import Place
@@ -119,7 +119,7 @@ def target(place: Place, logbook: Logbook, source: str) -> None:
     if logbook.begun() and logbook.prepared() is None:
         assert isinstance(base, postgres.Postgres)
         _, version = database.version_table(place.here.app)
-        tables = wanted.read(base.connection, version).values()
+        tables = described.tables(base.connection, version).values()
         logbook.write("prepared", source, rows(base.connection, tables))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import checks, judge, scan, wanted
+from bootstrap.move import checks, judge, scan, single, wanted
 from bootstrap.move.asker import Asker
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import NULL, BadValueError
@@ -65,7 +65,8 @@ class Relations:
                 if not self._unique_there(plan, key):
                     self._duplicates(plan, key, normal=False)
             for partial in plan.target.partial_keys:
-                self._partial_duplicates(plan, partial)
+                if not self._partial_duplicates(plan, partial):
+                    self.unjudged.append(f"{plan.name}.{partial.name}")
             for check in plan.target.checks:
                 self._check(plan, check)
         for plan in self._plans.values():
@@ -130,19 +131,21 @@ class Relations:
         what = f"{', '.join(key.columns)} only once (key {key.name})"
         self._repeated(plan, key.columns, values, what, nulls_equal=key.nulls_equal)
 
-    def _partial_duplicates(self, plan: Plan, key: wanted.PartialKey) -> None:
+    def _partial_duplicates(self, plan: Plan, key: wanted.PartialKey) -> bool:
+        """False where SQLite has no words for this key."""
         terms = [checks.translated(term, plan.names) for term in key.terms]
         where = checks.translated(key.where or "true", plan.names)
         values = [f"({term}) collate binary" for term in terms if term]
         used = plan.names.used(", ".join(values))
         some = f" where {key.where}" if key.where else ""
         what = f"{', '.join(key.terms)} only once{some} (key {key.name})"
+        if len(values) < len(terms) or where is None or not used:
+            return False
         try:
-            if len(values) < len(terms) or where is None or not used:
-                raise sqlite3.OperationalError("not translated")
             self._repeated(plan, used, values, what, nulls_equal=key.nulls_equal, where=where)
         except sqlite3.OperationalError:
-            self.unjudged.append(f"{plan.name}.{key.name}")
+            return False
+        return True
 
     def _repeated(
         self,
@@ -166,7 +169,7 @@ class Relations:
         )
         for row in self._source.connection.execute(query):
             width = len(keys)
-            found = ", ".join(scan.shown(value) for value in row[width:-1])
+            found = ", ".join(single.shown(value) for value in row[width:-1])
             self._report(plan, "duplicate", columns, row[:width], found, what)
 
     def _normal(self, plan: Plan, column: str, name: str) -> str:
@@ -176,7 +179,7 @@ class Relations:
         function = "".join(letter if letter.isalnum() else "_" for letter in function)
 
         def normal(value: Any) -> Any:
-            text = scan.printed(pair, value, self._decide)
+            text = single.printed(pair, value, self._decide)
             return None if text == NULL else text
 
         self._source.connection.create_function(function, 1, normal, deterministic=True)
@@ -188,13 +191,13 @@ class Relations:
         what = f"{check.expression} (check {check.name})"
         try:
             for row in judge.broken(self._source, self._asker, plan, check, self._decide):
-                found = ", ".join(map(scan.shown, row.values))
+                found = ", ".join(map(single.shown, row.values))
                 self._report(plan, "check", row.columns, row.key, found, what)
         except judge.UnjudgedError:
             self.unjudged.append(f"{plan.name}.{check.name}")
 
     def _decide(self, error: BadValueError, _: Any) -> Action:
-        return scan.chosen(self._findings.policy, error)
+        return single.chosen(self._findings.policy, error)
 
     # -- references -------------------------------------------------------------------------------
 
@@ -216,7 +219,7 @@ class Relations:
             key = row[:width]
             if key in left_out or key in blank:
                 continue
-            found = ", ".join(map(scan.shown, row[width:]))
+            found = ", ".join(map(single.shown, row[width:]))
             self._report(plan, "orphan", reference.columns, key, found, what)
 
     def _lost(self, reference: wanted.Reference, names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bootstrap import database, journal, libpq, target
 from bootstrap.errors import DriftError, Terminated
 from bootstrap.journal import Progress
-from bootstrap.move import mapping, scan, source, verify, wanted
+from bootstrap.move import described, mapping, scan, source, verify
 from bootstrap.move.asker import Asker
 from bootstrap.move.findings import Findings
 from bootstrap.move.mapping import Plan
@@ -75,7 +75,7 @@ class Run:
         try:
             plans, problems = mapping.plans(
                 origin,
-                wanted.read(connection, version),
+                described.tables(connection, version),
                 self.request,
                 self._asker,
                 version_table=version,

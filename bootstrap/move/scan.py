@@ -1,24 +1,17 @@
 """The rows of one table as COPY takes them; what does not fit is reported, and fixed if wanted."""
 
-import codecs
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from bootstrap.move import forms, source
+from bootstrap.move import forms, huge, single, source
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import BadValueError
 from bootstrap.move.mapping import Pair, Plan
-from bootstrap.move.problems import SHOWN_CHARACTERS, Action, Class, Problem
+from bootstrap.move.problems import Action, Problem
 
-HUGE_BASES = ("text", "varchar", "bytea", "json", "jsonb")
-_WRITTEN = {b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 # So many values are looked at one by one where one of them is odd.
 _SOME = 16
-# A fix may uncover another problem of the same value.
-_FIXES = 5
 
 
 @dataclass(frozen=True)
@@ -39,8 +32,8 @@ class Seen:
     """What was learnt of a table on the way.
 
     `skipped` are the keys of rows that go to the reject file, `huge` the columns with a value over
-    source.HUGE_BYTES, `odd` those with values that were
-    not all in one usual form: two that differ in the source may be the same in the target.
+    source.HUGE_BYTES, `odd` those with values that were not all in one usual form: two that differ
+    in the source may be the same in the target.
     """
 
     huge: set[str] = field(default_factory=set)
@@ -77,29 +70,6 @@ def chunks(
             yield reader.chunk(len(rows), kept)
 
 
-def printed(pair: Pair, value: Any, decide: Callable[[BadValueError, Any], Action]) -> str | None:
-    """One value as COPY takes it, fixed as `decide` says; None where its row cannot go."""
-    for _ in range(_FIXES):
-        try:
-            if value is None:
-                if pair.column.not_null:
-                    raise BadValueError("not_null", f"{pair.column.type} not null")
-                return forms.NULL
-            return pair.form.one(value)
-        except BadValueError as error:
-            action = decide(error, value)
-            if action in ("stop", "skip"):
-                return None
-            value = None if action == "null" else error.fixes[action]
-    return None
-
-
-def chosen(policy: Mapping[Class, Action], error: BadValueError) -> Action:
-    """What is done about a value. What cannot be done about it stops the move as well."""
-    action = policy[error.kind]
-    return action if action in ("stop", "skip", "null") or action in error.fixes else "stop"
-
-
 class _Reader:
     def __init__(self, plan: Plan, findings: Findings, amends: Amends, seen: Seen) -> None:
         self._plan = plan
@@ -120,7 +90,7 @@ class _Reader:
         lines = list(map("\t".join, zip(*texts, strict=True))) if texts else [""] * len(rows)
         if bad:
             lines = [line for place, line in enumerate(lines) if place not in bad]
-        data = "".join((*("\n".join(lines), "\n"),)).encode() if lines else b""
+        data = "\n".join([*lines, ""]).encode()
         return Chunk(read, len(lines), lambda: iter((data,)), data)
 
     def _blanked(
@@ -183,182 +153,54 @@ class _Reader:
         self._seen.odd.add(pair.column.name)
         texts = []
         for place, value in enumerate(values, first):
-            text = self._value(pair, value, rows[place])
+            text = single.printed(pair, value, self._decide(pair, rows[place]))
             if text is None:
                 bad.add(place)
             texts.append(text or "")
         return texts
 
-    def _value(self, pair: Pair, value: Any, row: source.Row) -> str | None:
-        """One value; None where its row cannot go."""
-        return printed(pair, value, lambda error, found: self._report(pair, error, found, row))
+    def _decide(self, pair: Pair, row: source.Row) -> single.Decide:
+        """What reports a bad value of this row, and says what is done about it."""
 
-    def _report(self, pair: Pair, error: BadValueError, value: Any, row: source.Row) -> Action:
-        action = chosen(self._findings.policy, error)
-        if action == "skip":
-            self._seen.skipped.add(row[: self._width])
-        self._findings.add(
-            Problem(
-                kind=error.kind,
-                table=self._plan.name,
-                column=pair.column.name,
-                key=self._plan.source.key(row[: self._width]),
-                value=None if value is None else shown(value),
-                wanted=error.wanted,
-                action=action,
+        def decide(error: BadValueError, value: Any) -> Action:
+            action = single.chosen(self._findings.policy, error)
+            key = row[: self._width]
+            if action == "skip":
+                self._seen.skipped.add(key)
+            self._findings.add(
+                Problem(
+                    kind=error.kind,
+                    table=self._plan.name,
+                    column=pair.column.name,
+                    key=self._plan.source.key(key),
+                    value=None if value is None else single.shown(value),
+                    wanted=error.wanted,
+                    action=action,
+                )
             )
-        )
-        return action
+            return action
 
-    # -- values too long to be held ---------------------------------------------------------------
+        return decide
 
     def long_row(self, row: source.Row) -> Chunk:
-        parts: list[Callable[[], Iterator[bytes]]] = []
-        compared: list[bytes] = []
-        good = True
+        """A row of which at least one value is too long to be held."""
+        key = row[: self._width]
+        found: list[huge.Sent | None] = []
         for pair, value in zip(self._plan.pairs, row[self._width :], strict=True):
-            if isinstance(value, source.Huge) and _takes(pair, value):
-                ready, digest = self._huge(pair, value, row)
-                good = good and digest is not None
+            blank = key in self._blank.get(pair.column.name, ())
+            each = huge.sent(pair, None if blank else value, self._decide(pair, row))
+            if each is not None and each.digested:
                 self._seen.huge.add(pair.column.name)
-                parts.append(ready)
-                compared.append(digest or b"")
-                continue
-            whole = value
-            if isinstance(value, source.Huge):
-                raw = b"".join(value.pieces())
-                whole = raw if value.kind is bytes else raw.decode("utf-8", "surrogateescape")
-            text = self._value(pair, whole, row)
-            good = good and text is not None
-            data = (text or "").encode()
-            parts.append(lambda data=data: iter((data,)))  # type: ignore[misc]
-            digest = _digest_of(pair, whole, data)
-            if digest != data:
-                self._seen.huge.add(pair.column.name)
-            compared.append(digest)
-        if not good:
+            found.append(each)
+        sent = [each for each in found if each is not None]
+        if len(sent) < len(found):
             return Chunk(1, 0, lambda: iter(()), b"")
 
         def pieces() -> Iterator[bytes]:
-            for place, part in enumerate(parts):
+            for place, each in enumerate(sent):
                 if place:
                     yield b"\t"
-                yield from part()
+                yield from each.pieces()
             yield b"\n"
 
-        return Chunk(1, 1, pieces, b"\t".join(compared) + b"\n")
-
-    def _huge(
-        self, pair: Pair, value: source.Huge, row: source.Row
-    ) -> tuple[Callable[[], Iterator[bytes]], bytes | None]:
-        """What sends a value in pieces, and its digest; the digest is None where it cannot go."""
-        stripped: set[Class] = set()
-        hasher = hashlib.sha256()
-        if value.kind is bytes:
-            for piece in value.pieces():
-                hasher.update(piece)
-            return lambda: _hexadecimal(value), _marked(hasher)
-        for kind, flawed in _flaws(value):
-            if not flawed:
-                continue
-            error = BadValueError(kind, "text without NUL" if kind == "nul" else "text in UTF-8")
-            error.fixes = {"strip": None}
-            action = self._report(pair, error, _Head(value), row)
-            if action == "strip":
-                stripped.add(kind)
-            elif action == "null" and not pair.column.not_null:
-                return lambda: iter((forms.NULL.encode(),)), forms.NULL.encode()
-            else:
-                return lambda: iter(()), None
-        for piece in _clean(value, stripped):
-            hasher.update(piece)
-
-        def pieces() -> Iterator[bytes]:
-            for piece in _clean(value, stripped):
-                yield forms.texts.escaped_bytes(piece)
-
-        return pieces, _marked(hasher)
-
-
-@dataclass(frozen=True)
-class _Head:
-    """Stands for a huge value in a report."""
-
-    value: source.Huge
-
-
-def _takes(pair: Pair, value: source.Huge) -> bool:
-    """Whether the column takes this value in pieces."""
-    if value.kind is bytes:
-        return pair.column.base == "bytea"
-    return pair.column.base in ("text", "varchar") and not pair.column.modifier
-
-
-def _flaws(value: source.Huge) -> Iterator[tuple[Class, bool]]:
-    nul, broken = False, False
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for piece in value.pieces():
-        nul = nul or b"\0" in piece
-        if not broken:
-            try:
-                decoder.decode(piece)
-            except UnicodeDecodeError:
-                broken = True
-    if not broken:
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            broken = True
-    yield "nul", nul
-    yield "utf8", broken
-
-
-def _clean(value: source.Huge, stripped: set[Class]) -> Iterator[bytes]:
-    """Whole characters of a huge text, without those that are to be stripped."""
-    decoder = codecs.getincrementaldecoder("utf-8")("ignore" if "utf8" in stripped else "strict")
-    for piece in value.pieces():
-        text = decoder.decode(piece)
-        yield (text.replace("\0", "") if "nul" in stripped else text).encode()
-
-
-def _hexadecimal(value: source.Huge) -> Iterator[bytes]:
-    yield b"\\\\x"
-    for piece in value.pieces():
-        yield piece.hex().encode()
-
-
-def _marked(hasher: "hashlib._Hash") -> bytes:
-    return b"sha256:" + hasher.hexdigest().encode()
-
-
-def _digest_of(pair: Pair, value: Any, data: bytes) -> bytes:
-    """What a value of a long row is compared by: itself, unless the server too finds it huge."""
-    if pair.column.base == "bytea" and isinstance(value, bytes):
-        huge = len(value) > source.HUGE_BYTES
-        return _marked(hashlib.sha256(value)) if huge else data
-    if len(data) <= source.HUGE_BYTES or pair.column.base not in HUGE_BASES:
-        return data
-    raw = unescaped(data)
-    return _marked(hashlib.sha256(raw)) if len(raw) > source.HUGE_BYTES else data
-
-
-def unescaped(data: bytes) -> bytes:
-    """A value of COPY as it is."""
-    return re.sub(rb"\\(.)", lambda found: _WRITTEN.get(found[1], found[1]), data)
-
-
-def shown(value: Any) -> str:
-    """A value as reports show it: shortened, and one that nothing can break."""
-    if isinstance(value, _Head):
-        head = next(value.value.pieces())[:SHOWN_CHARACTERS]
-        text = (
-            ascii(head.decode(errors="replace")) if value.value.kind is str else f"x'{head.hex()}'"
-        )
-        return f"{text}... ({value.value.size} bytes)"
-    if isinstance(value, bytes):
-        more = f"... ({len(value)} bytes)" if len(value) > SHOWN_CHARACTERS // 2 else ""
-        return f"x'{value[: SHOWN_CHARACTERS // 2].hex()}'{more}"
-    if isinstance(value, str):
-        more = f"... ({len(value)} characters)" if len(value) > SHOWN_CHARACTERS else ""
-        return ascii(value[:SHOWN_CHARACTERS]) + more
-    return repr(value)
+        return Chunk(1, 1, pieces, b"\t".join(each.compared for each in sent) + b"\n")

@@ -55,6 +55,11 @@ class Huge:
     size: int
     pieces: Callable[[], Iterator[bytes]]
 
+    def whole(self) -> str | bytes:
+        """The value itself, for a column that does not take it in pieces."""
+        raw = b"".join(self.pieces())
+        return raw if self.kind is bytes else raw.decode("utf-8", "surrogateescape")
+
 
 class Source:
     """A SQLite file in one read transaction."""

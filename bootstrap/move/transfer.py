@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bootstrap import catalog, libpq, postgres
 from bootstrap.errors import DriftError
-from bootstrap.move import prepare, scan, source, verify
+from bootstrap.move import asker, prepare, scan, source, verify
 from bootstrap.move.load import Load
 from bootstrap.move.logbook import Logbook
 from bootstrap.move.mapping import Plan
@@ -168,7 +168,7 @@ def unequal(run: Run, found: list[verify.Difference]) -> DriftError:
 
 def refused(run: Run, table: str, error: libpq.Error) -> DriftError | libpq.Error:
     """What the server will not take although nothing was found wrong with it; other errors stay."""
-    if (error.sqlstate or "")[:2] not in ("22", "23"):
+    if not asker.bad_data(error):
         return error
     rows = f"rows of {table}" if table else "these rows"
     return DriftError(

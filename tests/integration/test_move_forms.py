@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bootstrap.move import forms, scan, wanted
+from bootstrap.move import forms, single, wanted
 from bootstrap.move.forms import jsontext
 from tests.support.postgres import Server
 
@@ -51,7 +51,7 @@ def text(form: forms.Form, value: Any) -> str:
     one = form.one(value)
     many = form.many([value] * 3, {type(value)})
     assert many is None or list(many) == [one] * 3
-    return scan.unescaped(one.encode()).decode()
+    return single.unescaped(one.encode()).decode()
 
 
 # -- numbers --------------------------------------------------------------------------------------

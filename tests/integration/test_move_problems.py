@@ -211,6 +211,35 @@ def test_policies_say_what_is_done_instead(stranger: Stranger) -> None:
     assert stranger.rows(f"select note from item where id = {len(FIXED) + 1}") == [("ab",)]
 
 
+LONG = "é" * 600_000
+
+
+def test_policies_hold_for_values_too_long_to_be_held(stranger: Stranger) -> None:
+    stranger.insert(note=f"{LONG}\0")
+    stranger.insert(note=f"{'x' * 1_000_000}\0")
+    stranger.insert(data=LONG)
+    stranger.insert(note=LONG, team_id=9)
+    policies = "--policy nul=strip --policy storage_class=convert --policy orphan=null"
+    moved = stranger.move(policies).expect(0).json()
+    assert moved["found"] == {"nul": 2, "orphan": 1, "storage_class": 1}
+    assert stranger.rows("select note, data, team_id from item order by id") == [
+        (LONG, None, None),
+        ("x" * 1_000_000, None, None),
+        (None, LONG.encode(), None),
+        (LONG, None, None),
+    ]
+
+
+def test_a_value_too_long_to_be_held_is_null_only_where_it_may_be(stranger: Stranger) -> None:
+    stranger.insert(note=f"{LONG}\0")
+    stranger.insert(must=f"{LONG}\0")
+    assert problems(stranger.move("--policy nul=null")) == [
+        ("nul", "item", "note", {"rowid": 1}),
+        ("nul", "item", "must", {"rowid": 2}),
+        ("not_null", "item", "must", {"rowid": 2}),
+    ]
+
+
 def test_a_row_that_is_skipped_takes_those_along_that_refer_to_it(stranger: Stranger) -> None:
     stranger.execute("insert into team values (2, 'much too long a name')")
     stranger.insert(note="of the good team", team_id=1)
