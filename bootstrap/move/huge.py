@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.move import forms, single, source
+from bootstrap.move import forms, reading, single
 from bootstrap.move.forms import BadValueError
 from bootstrap.move.mapping import Pair
 from bootstrap.move.problems import Class
@@ -28,7 +28,7 @@ class Sent:
 
 def sent(pair: Pair, value: Any, decide: single.Decide) -> Sent | None:
     """What is sent for a value of a long row, huge or not; None where its row cannot go."""
-    if isinstance(value, source.Huge):
+    if isinstance(value, reading.Huge):
         if value.kind is bytes and pair.column.base == "bytea":
             return _blob(value)
         if value.kind is str and _takes_any_text(pair):
@@ -39,7 +39,7 @@ def sent(pair: Pair, value: Any, decide: single.Decide) -> Sent | None:
         return None
     data = text.encode()
     raw = _raw(pair, data)
-    digested = len(raw) > source.HUGE_BYTES
+    digested = len(raw) > reading.HUGE_BYTES
     return Sent(lambda: iter((data,)), _marked(hashlib.sha256(raw)) if digested else data, digested)
 
 
@@ -47,7 +47,7 @@ def _takes_any_text(pair: Pair) -> bool:
     return pair.column.base in ("text", "varchar") and not pair.column.modifier
 
 
-def _blob(value: source.Huge) -> Sent:
+def _blob(value: reading.Huge) -> Sent:
     hasher = hashlib.sha256()
     for piece in value.pieces():
         hasher.update(piece)
@@ -60,7 +60,7 @@ def _blob(value: source.Huge) -> Sent:
     return Sent(pieces, _marked(hasher), digested=True)
 
 
-def _text(pair: Pair, value: source.Huge, decide: single.Decide) -> Sent | None:
+def _text(pair: Pair, value: reading.Huge, decide: single.Decide) -> Sent | None:
     stripped: set[Class] = set()
     for flaw in _flaws(value):
         action = decide(flaw, value)
@@ -73,7 +73,7 @@ def _text(pair: Pair, value: source.Huge, decide: single.Decide) -> Sent | None:
     for piece in _clean(value, stripped):
         hasher.update(piece)
         size += len(piece)
-    if size <= source.HUGE_BYTES:
+    if size <= reading.HUGE_BYTES:
         return sent(pair, b"".join(_clean(value, stripped)).decode(), decide)
 
     def pieces() -> Iterator[bytes]:
@@ -83,7 +83,7 @@ def _text(pair: Pair, value: source.Huge, decide: single.Decide) -> Sent | None:
     return Sent(pieces, _marked(hasher), digested=True)
 
 
-def _flaws(value: source.Huge) -> Iterator[BadValueError]:
+def _flaws(value: reading.Huge) -> Iterator[BadValueError]:
     nul, broken = False, False
     decoder = codecs.getincrementaldecoder("utf-8")()
     for piece in value.pieces():
@@ -103,7 +103,7 @@ def _breaks(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = F
     return False
 
 
-def _clean(value: source.Huge, stripped: Set[Class]) -> Iterator[bytes]:
+def _clean(value: reading.Huge, stripped: Set[Class]) -> Iterator[bytes]:
     """Whole characters of a huge text, without those that are to be stripped."""
     decoder = codecs.getincrementaldecoder("utf-8")("ignore" if "utf8" in stripped else "strict")
     for piece in value.pieces():
@@ -113,7 +113,7 @@ def _clean(value: source.Huge, stripped: Set[Class]) -> Iterator[bytes]:
 
 def _raw(pair: Pair, data: bytes) -> bytes:
     """The bytes whose length says on the server whether it digests this value; none if never."""
-    if len(data) <= source.HUGE_BYTES or pair.column.base not in _BASES:
+    if len(data) <= reading.HUGE_BYTES or pair.column.base not in _BASES:
         return b""
     if pair.column.base == "bytea":
         return bytes.fromhex(data.decode().removeprefix("\\\\x"))

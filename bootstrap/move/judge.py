@@ -7,10 +7,10 @@ from typing import Any
 
 from bootstrap import libpq
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import checks, forms, single, wanted
+from bootstrap.move import checks, forms, reading, single, wanted
 from bootstrap.move.asker import Asker
 from bootstrap.move.mapping import Pair, Plan
-from bootstrap.move.source import Huge, Source
+from bootstrap.move.source import Source
 
 
 class UnjudgedError(Exception):
@@ -62,7 +62,7 @@ def _by_server(
         raise UnjudgedError
     columns = [pair.column for pair in pairs]
     width = len(plan.source.keys)
-    for rows in source.chunks(plan.source, [pair.source for pair in pairs]):
+    for rows in reading.chunks(source, plan.source, [pair.source for pair in pairs]):
         texts = [_texts(pairs, row[width:], decide) for row in rows]
         fitting = [row for row, text in zip(rows, texts, strict=True) if text is not None]
         try:
@@ -84,7 +84,7 @@ def _texts(
     """
     texts: list[str | None] = []
     for pair, value in zip(pairs, values, strict=True):
-        if isinstance(value, Huge):
+        if isinstance(value, reading.Huge):
             raise UnjudgedError
         text = single.printed(pair, value, decide)
         if text is None:

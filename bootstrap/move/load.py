@@ -12,7 +12,8 @@ from typing import Protocol
 from bootstrap import libpq
 from bootstrap.move import prepare, wanted
 from bootstrap.move.mapping import Plan
-from bootstrap.move.source import HUGE_BYTES, Source
+from bootstrap.move.reading import HUGE_BYTES
+from bootstrap.move.source import Source
 
 # For fewer rows, an index is kept up while they come.
 _FEW_ROWS = 1000

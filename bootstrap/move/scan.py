@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from bootstrap.move import forms, huge, single, source
+from bootstrap.move import forms, huge, reading, single, source
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import BadValueError
 from bootstrap.move.mapping import Pair, Plan
@@ -32,7 +32,7 @@ class Seen:
     """What was learnt of a table on the way.
 
     `skipped` are the keys of rows that go to the reject file, `huge` the columns with a value over
-    source.HUGE_BYTES, `odd` those with values that were not all in one usual form: two that differ
+    reading.HUGE_BYTES, `odd` those with values that were not all in one usual form: two that differ
     in the source may be the same in the target.
     """
 
@@ -58,13 +58,13 @@ def chunks(
     reader = _Reader(plan, findings, amends, seen)
     left_out = amends.left_out
     width = len(plan.source.keys)
-    for rows in origin.chunks(plan.source, [pair.source for pair in plan.pairs]):
+    for rows in reading.chunks(origin, plan.source, [pair.source for pair in plan.pairs]):
         kept = rows
         if left_out:
             kept = [row for row in rows if row[:width] not in left_out]
         if not kept:
             yield Chunk(len(rows), 0, lambda: iter(()), b"")
-        elif len(kept) == 1 and any(isinstance(value, source.Huge) for value in kept[0]):
+        elif len(kept) == 1 and any(isinstance(value, reading.Huge) for value in kept[0]):
             yield reader.long_row(kept[0])
         else:
             yield reader.chunk(len(rows), kept)
@@ -78,7 +78,7 @@ class _Reader:
         self._seen = seen
         self._width = len(plan.source.keys)
 
-    def chunk(self, read: int, rows: Sequence[source.Row]) -> Chunk:
+    def chunk(self, read: int, rows: Sequence[reading.Row]) -> Chunk:
         columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True))[self._width :]
         if self._blank:
             columns = self._blanked(columns, rows)
@@ -94,7 +94,7 @@ class _Reader:
         return Chunk(read, len(lines), lambda: iter((data,)), data)
 
     def _blanked(
-        self, columns: Sequence[Sequence[Any]], rows: Sequence[source.Row]
+        self, columns: Sequence[Sequence[Any]], rows: Sequence[reading.Row]
     ) -> list[Sequence[Any]]:
         """The columns with NULL where a reference to nothing is to be one."""
         keys = [row[: self._width] for row in rows]
@@ -110,7 +110,7 @@ class _Reader:
         return found
 
     def _column(
-        self, pair: Pair, values: Sequence[Any], rows: Sequence[source.Row], bad: set[int]
+        self, pair: Pair, values: Sequence[Any], rows: Sequence[reading.Row], bad: set[int]
     ) -> Sequence[str]:
         """A column as text. Few values alone are slow to look at, so they are looked for."""
         found = self._together(pair, values)
@@ -146,7 +146,7 @@ class _Reader:
         self,
         pair: Pair,
         values: Sequence[Any],
-        rows: Sequence[source.Row],
+        rows: Sequence[reading.Row],
         first: int,
         bad: set[int],
     ) -> Sequence[str]:
@@ -159,7 +159,7 @@ class _Reader:
             texts.append(text or "")
         return texts
 
-    def _decide(self, pair: Pair, row: source.Row) -> single.Decide:
+    def _decide(self, pair: Pair, row: reading.Row) -> single.Decide:
         """What reports a bad value of this row, and says what is done about it."""
 
         def decide(error: BadValueError, value: Any) -> Action:
@@ -182,7 +182,7 @@ class _Reader:
 
         return decide
 
-    def long_row(self, row: source.Row) -> Chunk:
+    def long_row(self, row: reading.Row) -> Chunk:
         """A row of which at least one value is too long to be held."""
         key = row[: self._width]
         found: list[huge.Sent | None] = []

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bootstrap.move import forms, source
+from bootstrap.move import forms, reading
 from bootstrap.move.forms import BadValueError
 from bootstrap.move.mapping import Pair
 from bootstrap.move.problems import SHOWN_CHARACTERS, Action, Class
@@ -47,7 +47,7 @@ def unescaped(data: bytes) -> bytes:
 
 def shown(value: Any) -> str:
     """A value as reports show it: shortened, and one that nothing can break."""
-    if isinstance(value, source.Huge):
+    if isinstance(value, reading.Huge):
         head = next(value.pieces())[:SHOWN_CHARACTERS]
         is_text = value.kind is str
         text = ascii(head.decode(errors="replace")) if is_text else f"x'{head.hex()}'"

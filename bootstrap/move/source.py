@@ -1,12 +1,8 @@
-"""The SQLite file that is moved: opened to be read only, seen as it was at one moment.
-
-Its rows come in chunks of bounded size, in the order of their keys, whatever the values' lengths.
-"""
+"""The SQLite file that is moved: opened to be read only, seen as it was at one moment."""
 
 import contextlib
-import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +10,6 @@ from typing import Any
 from bootstrap import sqlite
 from bootstrap.errors import DriftError, RefusedError
 from bootstrap.libpq import identifier as quoted
-
-# A chunk holds at most this many bytes of values, by the limit that SQLite is given for one value.
-CHUNK_BYTES = 6_000_000
-# Rows of usual length, and what becomes of them, stay in a processor's cache.
-CHUNK_ROWS = (500, 100, 20, 1)
-# After so many chunks of fewer rows, more rows are tried again.
-_PATIENCE = 32
-# From here on, a value is read and written in pieces, and compared by its SHA-256.
-HUGE_BYTES = 1_000_000
-PIECE_BYTES = 262_144
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -45,20 +29,6 @@ class Table:
         """How a row is named in reports."""
         names = ("rowid",) if self.has_rowid else self.keys
         return dict(zip(names, values, strict=False))
-
-
-@dataclass(frozen=True)
-class Huge:
-    """A value too long to be held: read it in pieces."""
-
-    kind: type[str] | type[bytes]
-    size: int
-    pieces: Callable[[], Iterator[bytes]]
-
-    def whole(self) -> str | bytes:
-        """The value itself, for a column that does not take it in pieces."""
-        raw = b"".join(self.pieces())
-        return raw if self.kind is bytes else raw.decode("utf-8", "surrogateescape")
 
 
 class Source:
@@ -112,127 +82,6 @@ class Source:
             ):
                 return int(number or 0)
         return 0
-
-    def chunks(
-        self, table: Table, columns: Sequence[str], after: Sequence[Any] | None = None
-    ) -> Iterator[list[Row]]:
-        """The rows of a table: the values of its keys, then those of `columns`.
-
-        A row with a value over HUGE_BYTES comes alone, that value as a Huge.
-        """
-        level, calm = 0, 0
-        width = len(table.keys) + len(columns)
-        while True:
-            rows, whole = self._chunk(table, columns, after, CHUNK_ROWS[level], width)
-            if rows:
-                yield rows
-                after = rows[-1][: len(table.keys)]
-            if whole and len(rows) < CHUNK_ROWS[level]:
-                return
-            if whole:
-                calm += 1
-                if level and calm >= _PATIENCE:
-                    level, calm = level - 1, 0
-            elif level + 1 < len(CHUNK_ROWS):
-                level, calm = level + 1, 0
-            else:
-                row = self._long_row(table, columns, after)
-                yield [row]
-                after = row[: len(table.keys)]
-
-    def _chunk(
-        self,
-        table: Table,
-        columns: Sequence[str],
-        after: Sequence[Any] | None,
-        count: int,
-        width: int,
-    ) -> tuple[list[Row], bool]:
-        """Up to `count` rows; False with them where the next one holds too long a value."""
-        rows: list[Row] = []
-        # JSON grows when it is printed by PostgreSQL's rules, but not to its double.
-        limit = min(CHUNK_BYTES // (count * width), HUGE_BYTES // 2)
-        before = self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(limit, 64))
-        try:
-            cursor = self._select(table, [*table.keys, *columns], after, count)
-            rows.extend(itertools.islice(cursor, count))
-            return rows, True
-        except sqlite3.DataError:
-            return rows, False
-        except sqlite3.OperationalError as error:
-            if "UTF-8" not in str(error):
-                raise
-        finally:
-            self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
-        return self._damaged_text(table, columns, after, count), True
-
-    def _damaged_text(
-        self, table: Table, columns: Sequence[str], after: Sequence[Any] | None, count: int
-    ) -> list[Row]:
-        """Rows whose text is not all UTF-8: bytes that are none become lone surrogates."""
-        self.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        try:
-            cursor = self._select(table, [*table.keys, *columns], after, count)
-            return cursor.fetchall()
-        finally:
-            self.connection.text_factory = str
-
-    def _long_row(self, table: Table, columns: Sequence[str], after: Sequence[Any] | None) -> Row:
-        names = [f"typeof({quoted(column)})" for column in columns]
-        (row,) = self._select(table, [*table.keys], after, 1)
-        kinds = self._select(table, names, after, 1, raw=True).fetchone()
-        values: list[Any] = []
-        for column, kind in zip(columns, kinds, strict=True):
-            huge = self._huge(table, column, row[0], kind) if kind in ("text", "blob") else None
-            values.append(huge or self._one(table, column, after))
-        return (*row, *values)
-
-    def _one(self, table: Table, column: str, after: Sequence[Any] | None) -> Any:
-        self.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        try:
-            return self._select(table, [column], after, 1).fetchone()[0]
-        finally:
-            self.connection.text_factory = str
-
-    def _huge(self, table: Table, column: str, rowid: Any, kind: str) -> Huge | None:
-        if not table.has_rowid:
-            return None
-
-        def opened() -> sqlite3.Blob:
-            return self.connection.blobopen(table.name, column, rowid, readonly=True)
-
-        def pieces() -> Iterator[bytes]:
-            with opened() as blob:
-                while piece := blob.read(PIECE_BYTES):
-                    yield piece
-
-        try:
-            with opened() as blob:
-                size = len(blob)
-        except sqlite3.OperationalError:
-            # A generated column has nothing stored that could be opened.
-            return None
-        return Huge(str if kind == "text" else bytes, size, pieces) if size > HUGE_BYTES else None
-
-    def _select(
-        self,
-        table: Table,
-        names: Sequence[str],
-        after: Sequence[Any] | None,
-        count: int,
-        *,
-        raw: bool = False,
-    ) -> sqlite3.Cursor:
-        chosen = ", ".join(names if raw else [table.sql(name) for name in names])
-        keys = ", ".join(map(table.sql, table.keys))
-        where = ""
-        if after is not None:
-            where = f" where ({keys}) > ({', '.join('?' * len(after))})"
-        order = f" order by {keys}" if keys else ""
-        return self.connection.execute(
-            f"select {chosen} from {quoted(table.name)}{where}{order} limit {count}",
-            tuple(after or ()),
-        )
 
 
 @contextlib.contextmanager
