@@ -8,11 +8,37 @@ from bootstrap.move import load, wanted
 
 # Classes of SQLSTATE: what a type does not take, and what breaks a constraint.
 _BAD_DATA = ("22", "23")
+# Types that round what they read.
+_ROUNDING = ("numeric", "timestamp", "time ", "interval")
 
 
 def bad_data(error: libpq.Error) -> bool:
     """Whether the server refuses the values, not the way they were brought."""
     return (error.sqlstate or "").startswith(_BAD_DATA)
+
+
+def _readings(column: wanted.Column) -> dict[str, str]:
+    """The types that a text of JSON is read as: `v` is the column's.
+
+    `w` is the same without a modifier, where that rounds.
+    """
+    if column.bare in ("json", "jsonb"):
+        # As such it would be a string.
+        return {"v": "text"}
+    if column.type != column.bare and column.bare.startswith(_ROUNDING):
+        return {"v": column.type, "w": column.bare}
+    return {"v": column.type}
+
+
+def _printing(column: wanted.Column, readings: Mapping[str, str]) -> str:
+    """The query that prints texts, which are read as COPY reads them: a cast would cut them."""
+    columns = ", ".join(f"{name} {type_}" for name, type_ in readings.items())
+    same = "v = w" if "w" in readings else "true"
+    return (
+        f"select case when {same} then v::{column.type}::text end"
+        f" from rows from (json_to_recordset($1::json) as ({columns}))"
+        " with ordinality order by ordinality"
+    )
 
 
 class Asker:
@@ -25,18 +51,22 @@ class Asker:
         self._reach = reach
         self._connection: libpq.Connection | None = None
 
-    def __call__(self, type_: str, texts: Sequence[str]) -> Mapping[str, str | None]:
-        """Each text as the type prints it; None for those that the type does not take."""
-        return {text: self._one(type_, text) for text in texts}
-
-    def _one(self, type_: str, text: str) -> str | None:
+    def __call__(self, column: wanted.Column, texts: Sequence[str]) -> Mapping[str, str | None]:
+        """Each text as the column prints it; None for those that it does not take as they are."""
+        if not texts:
+            return {}
+        readings = _readings(column)
+        rows = json.dumps([dict.fromkeys(readings, text) for text in texts])
         try:
-            (found,) = self._open().row(f"select ($1::{type_})::text", text)
+            found = self._open().execute(_printing(column, readings), rows)
         except libpq.Error as error:
             if not bad_data(error):
                 raise
-            return None
-        return None if found is None else str(found)
+            if len(texts) == 1:
+                return {texts[0]: None}
+            half = len(texts) // 2
+            return {**self(column, texts[:half]), **self(column, texts[half:])}
+        return dict(zip(texts, (printed for (printed,) in found), strict=True))
 
     def broken(
         self,

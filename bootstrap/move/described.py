@@ -33,6 +33,12 @@ select json_build_object(
                               from '\\(([0-9,-]+)\\)'),
         'not_null', a.attnotnull, 'has_default', a.atthasdef or a.attidentity <> '',
         'generated', a.attgenerated <> '',
+        'bare', pg_catalog.format_type((
+          with recursive below as (
+            select y.oid, y.typtype, y.typbasetype
+            union all select b.oid, b.typtype, b.typbasetype
+              from below join pg_catalog.pg_type b on b.oid = below.typbasetype)
+          select oid from below where typtype <> 'd'), -1),
         'labels', (select json_agg(e.enumlabel order by e.enumsortorder)
                      from pg_catalog.pg_enum e where e.enumtypid = y.oid)) order by a.attnum)
       from pg_catalog.pg_attribute a join pg_catalog.pg_type y on y.oid = a.atttypid
@@ -186,6 +192,7 @@ def _column(row: Mapping[str, Any]) -> wanted.Column:
         has_default=row["has_default"],
         generated=row["generated"],
         labels=tuple(row["labels"] or ()),
+        bare=row["bare"],
     )
 
 

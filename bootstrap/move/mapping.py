@@ -1,6 +1,6 @@
 """Which table and column of the source goes to which of the target."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bootstrap.errors import SettingsError
@@ -10,8 +10,6 @@ from bootstrap.move.problems import Problem
 from bootstrap.move.request import Request
 from bootstrap.move.source import Source
 from bootstrap.move.source import Table as SourceTable
-
-Ask = Callable[[str, Sequence[str]], Mapping[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def plans(
     source: Source,
     targets: Mapping[str, wanted.Table],
     request: Request,
-    ask: Ask,
+    ask: forms.Ask,
     *,
     version_table: str,
 ) -> tuple[list[Plan], list[Problem]]:
@@ -80,7 +78,7 @@ def plans(
 
 
 def _pairs(
-    source: Source, theirs: SourceTable, table: wanted.Table, request: Request, ask: Ask
+    source: Source, theirs: SourceTable, table: wanted.Table, request: Request, ask: forms.Ask
 ) -> tuple[list[Pair], list[Problem]]:
     found, pairs = [], []
     columns = {column.lower(): column for column in theirs.columns}

@@ -44,7 +44,7 @@ WHAT: Mapping[Class, str] = {
     "not_null": "NULL where there must be a value",
     "duplicate": "a key that is there already; the first row in the file keeps it",
     "orphan": "a reference to a row that is not there, or that is left out",
-    "other": "what a type such as `uuid` or `inet` does not take",
+    "other": "what a type such as `uuid` or `numeric(6,2)[]` does not take as it is",
     "unknown_table": "a table with rows that the target does not have",
     "unknown_column": "a column with values that the target does not have",
     "missing_table": "a table of the target that the file does not have",

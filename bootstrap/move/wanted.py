@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Column:
     """One column. `base` is the name of its type, `modifier` what stands in brackets after it.
 
-    `base` is "enum" with its `labels`, and "other" for what only the server can judge.
+    `base` is "enum" with its `labels`, and "other" for what only the server can judge. `bare` is
+    `type` without its modifier, and of a domain the type below it.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Column:
     has_default: bool
     generated: bool
     labels: tuple[str, ...] = ()
+    bare: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """What cannot be moved as it is: every bad value is named, and nothing is written."""
 
+import datetime as dt
+import ipaddress
 import json
 import sqlite3
 from collections.abc import Callable
@@ -272,6 +274,45 @@ def test_checks_that_sqlite_cannot_judge_are_judged_before_any_row_is_sent(
     moved = stranger.move("--policy check=skip --policy json=skip").expect(0).json()
     assert moved["found"] == {"check": 5, "json": 1}
     assert stranger.rows("select id from item order by id") == [(1,), (3,), (5,), (7,), (10,)]
+
+
+# A type that only the server can judge, a value, what becomes of it, and one that does not fit.
+RARE: list[tuple[str, Any, Any, Any]] = [
+    ("varchar(3)[]", '["abc", null, "é,\\""]', ["abc", None, 'é,"'], '["abcd"]'),
+    ("varchar(3)[]", "{x,y}", ["x", "y"], '["x", "much longer"]'),
+    ("numeric(6,2)[]", "[1.5, 2]", [Decimal("1.50"), Decimal("2.00")], "[1.005]"),
+    ("timestamp(0)[]", '["2024-01-01"]', [dt.datetime(2024, 1, 1)], '["2024-01-01 00:00:00.5"]'),  # noqa: DTZ001
+    ("price", 1.5, Decimal("1.50"), 1.005),
+    ("price", 12, Decimal("12.00"), -1),
+    ("numeric(5,-2)", 1200, Decimal(1200), 1234),
+    ("bit(3)", "101", "101", "10101"),
+    ("interval(0)", "00:00:02", dt.timedelta(seconds=2), "1.5 s"),
+    ("paper", '{"b": 1, "a": 2}', {"a": 2, "b": 1}, "{"),
+    ("paper[]", '{"{\\"b\\": 1}"}', '{"{\\"b\\": 1}"}', '{"{"}'),
+    ("inet", "10.0.0.1/8", ipaddress.ip_interface("10.0.0.1/8"), "10.0.0.256"),
+]
+
+
+def test_rare_types_take_no_value_that_they_would_cut_or_round(stranger: Stranger) -> None:
+    stranger.command.run("migrate", env={"DATABASE_URL": stranger.url}).expect(0)
+    columns = [(f"rare{number}", *rare) for number, rare in enumerate(RARE)]
+    with psycopg.connect(stranger.url) as connection:
+        connection.execute("create domain price as numeric(6,2) check (value > 0)")
+        connection.execute("create domain document as jsonb; create domain paper as document")
+        for name, type_, *_ in columns:
+            connection.execute(f"alter table item add column {name} {type_}")
+    for name, _, good, _, bad in columns:
+        stranger.execute(f"alter table item add column {name}")
+        stranger.insert(**{name: good})
+        stranger.insert(**{name: bad})
+    assert problems(stranger.move("--dry-run")) == [
+        ("other", "item", name, {"rowid": 2 * number})
+        for number, (name, *_) in enumerate(columns, start=1)
+    ]
+    stranger.move("--policy other=skip").expect(0)
+    for number, (name, _, _, expected, _) in enumerate(columns):
+        query = f"select {name} from item where id = {2 * number + 1}"
+        assert stranger.rows(query) == [(expected,)], name
 
 
 def test_a_check_that_reads_tables_is_left_to_the_target(stranger: Stranger) -> None:

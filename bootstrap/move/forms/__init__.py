@@ -5,20 +5,16 @@ looked at alone (`one`), which says what is wrong with it. What it gives is esca
 what `COPY ... TO` gives back: so the two sides can be compared byte by byte.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from bootstrap.move.forms import documents, floats, numbers, others, texts, times
-from bootstrap.move.forms.form import NULL, BadValueError, Form
+from bootstrap.move.forms.form import NULL, Ask, BadValueError, Form
 from bootstrap.move.wanted import Column
 
-__all__ = ["NULL", "BadValueError", "Form", "of"]
+__all__ = ["NULL", "Ask", "BadValueError", "Form", "of"]
 
 
-def of(
-    column: Column,
-    rule: str | None,
-    ask: Callable[[str, Sequence[str]], Mapping[str, str | None]],
-) -> Form:
+def of(column: Column, rule: str | None, ask: Ask) -> Form:
     """The form of a column; `rule` says what a number in a column of times is."""
     first = column.modifier[0] if column.modifier else None
     simple: Mapping[str, Callable[[], Form]] = {
@@ -38,11 +34,11 @@ def of(
         "timestamp": lambda: times.Moment(6 if first is None else first, rule, zoned=False),
         "timestamptz": lambda: times.Moment(6 if first is None else first, rule, zoned=True),
         "date": lambda: times.Date(rule),
-        "time": times.TimeOfDay,
+        "time": lambda: times.TimeOfDay(6 if first is None else first),
         "bytea": others.Bytes,
         "enum": lambda: texts.Enum(column.labels),
     }
     if column.base in simple:
         return simple[column.base]()
-    asked = others.Asked(column.type, ask)
+    asked = others.Asked(column, ask)
     return others.Array(asked) if column.type.endswith("[]") else asked

@@ -1,12 +1,15 @@
 """What a form is: one type of the target, and the text that COPY takes of its values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bootstrap.move.problems import Action, Class
+from bootstrap.move.wanted import Column
 
 NULL = "\\N"
 Kinds = set[type]
+# The server: each text as a column prints it, None where the column does not take it as it is.
+Ask = Callable[[Column, Sequence[str]], Mapping[str, str | None]]
 # A value that changes with each thing that is done about it is given up on.
 Fixes = Mapping[Action, Any]
 

@@ -2,11 +2,12 @@
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bootstrap.move.forms import jsontext, texts
-from bootstrap.move.forms.form import BadValueError, Kinds
+from bootstrap.move.forms.form import Ask, BadValueError, Kinds
+from bootstrap.move.wanted import Column
 
 _HEXADECIMAL = str.maketrans("123456789abcdef", "000000000000000")
 
@@ -53,22 +54,22 @@ class Bytes:
 class Asked:
     """Any other type: what the server itself makes of the text."""
 
-    def __init__(
-        self, type_: str, ask: Callable[[str, Sequence[str]], Mapping[str, str | None]]
-    ) -> None:
-        self._type = type_
+    def __init__(self, column: Column, ask: Ask) -> None:
+        self._column = column
         self._ask = ask
         self._known: dict[str, str | None] = {}
 
     def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
-        if kinds != {str}:
+        if not kinds <= {str, int, float}:
             return None
+        if kinds != {str}:
+            values = [each if isinstance(each, str) else texts.number_text(each) for each in values]
         new = [value for value in set(values) - self._known.keys() if texts.encodable(value)]
         if new:
             if len(self._known) > 10_000:
                 self._known.clear()
                 new = [value for value in set(values) if texts.encodable(value)]
-            self._known.update(self._ask(self._type, [each for each in new if "\0" not in each]))
+            self._known.update(self._ask(self._column, [each for each in new if "\0" not in each]))
         found = list(map(self._known.get, values))
         if None in found:
             return None
@@ -80,11 +81,11 @@ class Asked:
             text = texts.number_text(value)
         if text is not None and "\0" not in text and texts.encodable(text):
             if text not in self._known:
-                self._known.update(self._ask(self._type, [text]))
+                self._known.update(self._ask(self._column, [text]))
             found = self._known[text]
             if found is not None:
                 return texts.escaped(found)
-        raise BadValueError("other", f"a value of type {self._type}")
+        raise BadValueError("other", f"a value of type {self._column.type}")
 
 
 class Array:
@@ -93,13 +94,21 @@ class Array:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:  # noqa: ARG002
-        return None
+    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
+        if kinds != {str}:
+            return None
+        try:
+            return self._asked.many(list(map(_array, values)), kinds)
+        except ValueError:
+            return None
 
     def one(self, value: Any) -> str:
-        if isinstance(value, str) and value.lstrip().startswith("["):
-            try:
-                return self._asked.one(jsontext.array(value))
-            except ValueError:
-                raise BadValueError("json", "a JSON array") from None
-        return self._asked.one(value)
+        try:
+            return self._asked.one(_array(value) if isinstance(value, str) else value)
+        except ValueError:
+            raise BadValueError("json", "a JSON array") from None
+
+
+def _array(text: str) -> str:
+    """An array as PostgreSQL writes it; ValueError for JSON that is none."""
+    return jsontext.array(text) if text.lstrip().startswith("[") else text

@@ -141,9 +141,12 @@ class Date:
 
 
 class TimeOfDay:
-    """time without time zone."""
+    """time without time zone, with so many digits after the second."""
 
-    _FORM = re.compile(r"(?P<time>\d\d:\d\d(:\d\d)?)(?:\.(?P<fraction>\d{1,6}))?", re.ASCII)
+    _FORM = re.compile(r"(?P<time>\d\d:\d\d(:\d\d)?)(?:\.(?P<fraction>\d{1,9}))?", re.ASCII)
+
+    def __init__(self, digits: int) -> None:
+        self._digits = digits
 
     def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:  # noqa: ARG002
         return None
@@ -157,4 +160,6 @@ class TimeOfDay:
         except ValueError:
             raise BadValueError("time", "a time of day that exists") from None
         fraction = (found["fraction"] or "").rstrip("0")
+        if len(fraction) > self._digits:
+            raise BadValueError("time", f"at most {self._digits} digits after the second")
         return f"{text}.{fraction}" if fraction else text
