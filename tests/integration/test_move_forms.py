@@ -5,6 +5,7 @@ import decimal
 import json
 import operator
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -361,3 +362,32 @@ def test_what_is_no_moment(written: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 def test_text_comes_as_it_is(value: str) -> None:
     assert text(form("text"), value) == value
+
+
+# -- UUIDs ----------------------------------------------------------------------------------------
+
+_WAYS: list[Callable[[uuid.UUID], str]] = [
+    str,
+    lambda each: each.hex,
+    lambda each: each.hex.upper(),
+    lambda each: f"{{{each}}}",
+]
+
+
+@given(st.uuids(), st.sampled_from(_WAYS))
+def test_uuids_in_any_of_their_ways(value: uuid.UUID, way: Callable[[uuid.UUID], str]) -> None:
+    assert text(form("uuid"), way(value)) == str(value)
+
+
+@pytest.mark.parametrize(("usual", "other"), [(str, _WAYS[1]), (_WAYS[1], str)])
+def test_uuids_are_read_together_in_the_way_of_the_first_ones_alone(
+    usual: Callable[[uuid.UUID], str], other: Callable[[uuid.UUID], str]
+) -> None:
+    values = [uuid.UUID(int=number) for number in range(3)]
+    column = form("uuid")
+    assert column.many(["none"], {str}) is None
+    for _ in range(2):
+        together = column.many(list(map(usual, values)), {str})
+        assert together is not None
+        assert list(together) == list(map(str, values))
+        assert column.many(list(map(other, values)), {str}) is None

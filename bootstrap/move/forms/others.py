@@ -15,13 +15,23 @@ _HEXADECIMAL = str.maketrans("123456789abcdef", "000000000000000")
 class Uuid:
     """uuid: text with or without hyphens, or 16 bytes."""
 
-    _SHAPE = "00000000-0000-0000-0000-000000000000"
+    _HYPHENS = "00000000-0000-0000-0000-000000000000"
+    _BARE = "0" * 32
+
+    def __init__(self) -> None:
+        # A column mostly has one of the two; what is written otherwise is looked at alone.
+        self._usual: str | None = None
 
     def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
         if kinds != {str}:
             return None
-        shapes = set("\0".join(values).translate(_HEXADECIMAL).split("\0"))
-        return values if shapes == {self._SHAPE} else None
+        shape, *others = set("\0".join(values).translate(_HEXADECIMAL).split("\0"))
+        if others or shape not in (self._HYPHENS, self._BARE):
+            return None
+        self._usual = self._usual or shape
+        if shape != self._usual:
+            return None
+        return values if shape == self._HYPHENS else list(map(_with_hyphens, values))
 
     def one(self, value: Any) -> str:
         try:
@@ -34,6 +44,10 @@ class Uuid:
         except ValueError:
             pass
         raise BadValueError("other", "a UUID")
+
+
+def _with_hyphens(text: str) -> str:
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 class Bytes:
