@@ -10,12 +10,15 @@ import sqlalchemy as sa
 from bootstrap import demo, engine, target
 from tests.support import apps
 
+# All rows are read, however long that takes.
+_PATIENT = engine.Options(query_timeout_s=86_400)
+
 
 def filled(name: str, path: Path, rows: int, seed: int = 1) -> str:
     """The URL of a new SQLite file with an app's schema by its revisions, and demo rows in it."""
     url = f"sqlite:///{path}"
     apps.upgrade(name, url)
-    made = engine.make(target.parse(url), engine.Options())
+    made = engine.make(target.parse(url), _PATIENT)
     request = demo.Request(rows=rows, seed=seed, more=False, reference={}, exact={})
     with made.begin() as connection:
         demo.fill(connection, apps.metadata(name), request, lambda *_: None)
@@ -37,7 +40,7 @@ def equal(name: str, url: str, other: str) -> dict[str, int]:
 
 def _tables(name: str, url: str) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
     """Every row of every table, as the app's own models give it, by the primary key."""
-    made = engine.make(target.parse(url), engine.Options())
+    made = engine.make(target.parse(url), _PATIENT)
     with made.connect().execution_options(yield_per=1000) as connection:
         for table in apps.metadata(name).tables.values():
             if not table.info.get("bookkeeping"):
