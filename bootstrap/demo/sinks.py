@@ -1,4 +1,4 @@
-"""Where the rows go: COPY with psycopg, INSERT with any other driver."""
+"""Where the rows go: COPY with psycopg, plain INSERT with sqlite3, INSERT of SQLAlchemy else."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +36,8 @@ def open_sink(
             sink.abort(error)
             raise
         sink.flush()
+    elif connection.dialect.driver == "pysqlite":
+        yield _Plain(connection, table, names)
     else:
         yield _Insert(connection, table, names)
 
@@ -55,6 +57,28 @@ class _Insert:
         names = self._names
         rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         self._connection.execute(self._statement, rows)
+
+
+class _Plain:
+    """Gives the driver what SQLAlchemy would make of each value, made only once of those drawn."""
+
+    def __init__(
+        self, connection: sa.engine.Connection, table: sa.Table, names: Sequence[str]
+    ) -> None:
+        quote = connection.dialect.identifier_preparer
+        listed = ", ".join(quote.format_column(table.c[name]) for name in names)
+        marks = ", ".join("?" * len(names))
+        self._connection = connection
+        self._table = table
+        self._statement = f"INSERT INTO {quote.format_table(table)} ({listed}) VALUES ({marks})"
+
+    def renderer(self, name: str) -> Renderer:
+        dialect = self._connection.dialect
+        bind = self._table.c[name].type.dialect_impl(dialect).bind_processor(dialect) or _same
+        return lambda value: None if value is None else bind(value)
+
+    def write(self, columns: Sequence[Sequence[Any]]) -> None:
+        self._connection.exec_driver_sql(self._statement, list(zip(*columns, strict=True)))
 
 
 class _Copy:
