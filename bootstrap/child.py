@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -139,6 +139,7 @@ class Worker:
         self._buffer = b""
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
+        self._is_open = False
         self._stopping_s: float | None = None
         self._watched_s = 0.0
         self._request: dict[str, Any] = {
@@ -163,10 +164,18 @@ class Worker:
     def __enter__(self) -> "Worker":
         try:
             descriptors = self._base.shared_descriptors() if self._base else ()
-            self._send({"do": "open", **self._request}, descriptors)
-            self._answer()
-        except (WorkerError, DiedError) as error:
+            with self._opening():
+                self._send({"do": "open", **self._request}, descriptors)
+        except BaseException:
             self.close()
+            raise
+        return self
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except (WorkerError, DiedError) as error:
             app, python = self._loaded.app, self._child.python
             if isinstance(error, DiedError):
                 found, tail = f"it {error.how}", error.tail
@@ -176,10 +185,12 @@ class Worker:
                 f"the Alembic project {app.alembic} of app {app.name} cannot be opened with "
                 f"{python}: {found}; check alembic and python in {app.declared_in}{tail}"
             ) from error
-        except BaseException:
-            self.close()
-            raise
-        return self
+
+    def _await_open(self) -> None:
+        if not self._is_open:
+            with self._opening():
+                self._answer()
+            self._is_open = True
 
     def __exit__(
         self,
@@ -192,15 +203,18 @@ class Worker:
     def call(self, do: str, on_event: OnEvent | None = None, **request: Any) -> dict[str, Any]:
         """Carry out one request; events on the way go to `on_event`.
 
+        Raises SettingsError for a project that cannot be opened: the first request waits for that.
         Raises WorkerError for an error in the worker, LockLostError when the lock went away, and
         Terminated after this process was asked to end: by then the worker has finished its revision
         or was killed at the end of the grace.
         """
+        self._await_open()
         self._send({"do": do, **request})
         return self._answer(on_event)
 
     def ask(self, do: str, **request: Any) -> Callable[[], dict[str, Any]]:
         """Have one request carried out meanwhile; what is returned waits for its end, as `call`."""
+        self._await_open()
         self._send({"do": do, **request})
         return self._answer
 

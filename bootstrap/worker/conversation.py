@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import signal
 import threading
@@ -13,6 +14,9 @@ from .channel import Channel
 
 if TYPE_CHECKING:
     from .project import Project
+
+# Revisions make many objects and hardly any garbage.
+_COLLECT_AFTER = 10_000
 
 # The module whose function of the request's name answers it; called with the project first.
 ANSWERED_IN = {
@@ -33,6 +37,7 @@ ANSWERED_IN = {
 
 def hold(descriptor: int) -> None:
     """Answer requests until the parent closes stdin; the first one opens the project."""
+    gc.disable()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     # A terminal sends this to parent and child alike; the parent decides.
@@ -48,6 +53,10 @@ def hold(descriptor: int) -> None:
         try:
             if do == "open":
                 project = _open(request, channel, stopping)
+                # What was imported stays, so nobody needs to look through it again.
+                gc.freeze()
+                gc.set_threshold(_COLLECT_AFTER)
+                gc.enable()
                 answer: Mapping[str, Any] = {}
             else:
                 module = importlib.import_module(f".{ANSWERED_IN[do]}", __package__)

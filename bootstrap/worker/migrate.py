@@ -53,13 +53,14 @@ def _migrate(
             # The transaction of this step ends before the generator is asked for the next one.
             yield step
             _commit_in_external_transaction(context, on_sqlite=not project.postgres)
-            project.channel.send(
+            project.channel.hold(
                 event="revision_done",
                 revision=project.step.revision,
                 total=total,
                 seconds=round(time.monotonic() - began_s, 4),
             )
             project.step = Step(project.channel, None)
+        project.channel.flush()
 
     project.step = Step(project.channel, None)
     project.run_env(each, destination_rev=destination)

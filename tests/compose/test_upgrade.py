@@ -59,6 +59,12 @@ def test_an_upgrade_loses_no_write_and_a_broken_one_changes_nothing(
         "changed. BACKUP_BEFORE_UPGRADE=false does without\n"
     )
     dumps.write_text(kept)
+    untold = ours.script("up", expect=1, env={"BOOTSTRAPD_VALIDATE": "nonsense"}).stderr
+    assert "BOOTSTRAPD_VALIDATE" in untold.splitlines()[-2]
+    assert untold.endswith(
+        "up: whether revisions are pending cannot be told (exit 2); nothing was changed. "
+        "BACKUP_BEFORE_UPGRADE=false does without\n"
+    )
     assert ours.sql("SELECT version_num FROM alembic_version") == HEAD
     with Writer(ours) as writer:
         told = ours.script("up").stdout
