@@ -166,13 +166,22 @@ class Server:
         return self.url(name, user=role, password=password)
 
     def drop_database(self, url: str) -> None:
-        """Drop a database of `create_database` and its role, whoever is connected."""
+        """Drop a database of `create_database` and its role, whoever is connected.
+
+        A scratch database of the role, which a killed run may have left behind, goes with it.
+        """
         parts = urlsplit(url)
         name, role = unquote(parts.path[1:]), unquote(parts.username or "")
         with self.connect() as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            owned = connection.execute(
+                "SELECT datname FROM pg_database d JOIN pg_roles r ON r.oid = datdba"
+                " WHERE rolname = %s AND datname LIKE 'bootstrapd_scratch_%%'",
+                [role],
+            ).fetchall()
+            for each in (name, *(scratch for (scratch,) in owned)):
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each))
+                )
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
     # ---------------------------------------------------------------------------------------------
