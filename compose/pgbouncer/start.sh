@@ -29,4 +29,15 @@ client_tls_sslmode = ${CLIENT_TLS_MODE:-disable}
 ${CLIENT_TLS_MODE:+client_tls_key_file = /run/tls/pgbouncer.pem}
 ${CLIENT_TLS_MODE:+client_tls_cert_file = /run/tls/pgbouncer.pem}
 INI
+
+# Its resolver keeps an address for as long as the engine's name server allows, which is 10 minutes,
+# whatever dns_max_ttl says. A server that is back at another address is found by starting anew.
+follow() { # PID
+    was=$(getent hosts postgres) || true
+    while sleep 1; do
+        now=$(getent hosts postgres) || continue
+        [ "$now" = "$was" ] || kill -QUIT "$1"
+    done
+}
+follow $$ &
 exec pgbouncer /tmp/pgbouncer.ini

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import processes
 from tests.support import stack as stacks
 from tests.support.stack import EVENTUALLY_S, Stack, eventually
 
@@ -20,6 +21,13 @@ Make = Callable[..., Stack]
 def kill_postgres(stack: Stack) -> None:
     """As the kernel would when memory runs out; `docker kill` would be the operator's wish."""
     os.kill(stack.container("postgres")["State"]["Pid"], signal.SIGKILL)
+
+
+def address(stack: Stack) -> tuple[str, str]:
+    """The name of the network that PostgreSQL is in, and its address there."""
+    networks = stack.container("postgres")["NetworkSettings"]["Networks"]
+    ((name, network),) = networks.items()
+    return name, network["IPAddress"]
 
 
 def sleeps(stack: Stack) -> bool:
@@ -114,6 +122,32 @@ def test_a_first_start_that_is_killed_begins_anew(stack: Make) -> None:
     ours.up("postgres")
     assert "the first start did not come to its end; starting over" in ours.logs("postgres")
     assert ours.sql("SELECT count(*) FROM pg_roles WHERE rolname IN ('godel', 'monitor')") == "2"
+
+
+# -- elsewhere -------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_back_at_another_address_is_found_behind_the_pooler(stack: Make) -> None:
+    ours = stack(
+        COMPOSE_PROFILES="pooler",
+        APP_POSTGRES_HOST="pgbouncer",
+        PORT_POOLER=str(processes.free_port()),
+    )
+    ours.up()
+    network, before = address(ours)
+    ours.compose("stop", "postgres")
+    # The first one to come gets the address that has become free.
+    taker = stacks.run(
+        *("docker", "run", "--rm", "--detach", "--network", network),
+        *("--entrypoint", "sleep", stacks.DAEMON, "infinity"),
+    ).stdout.strip()
+    try:
+        ours.compose("start", "postgres")
+        assert address(ours)[1] != before
+        eventually(lambda: ours.ask("/health").status == 200, "the app at the new address")
+    finally:
+        stacks.run("docker", "rm", "--force", taker)
+    assert ours.ask("/health").body == {"status": "pass", "database": "pgbouncer:5432/godel"}
 
 
 # -- killed ----------------------------------------------------------------------------------------
