@@ -143,6 +143,8 @@ class Controller:
         home.mkdir(exist_ok=True)
         return kept | {
             "HOME": str(home),
+            # Hosts are elsewhere.
+            "TZ": "Asia/Kolkata",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": self._sockets,
             "LC_ALL": "C.UTF-8",
@@ -157,6 +159,11 @@ class Controller:
         kept = self.folder / "secrets"
         files = [path for path in kept.rglob("*") if path.is_file() and path.suffix != ".crt"]
         return [line for path in files for line in path.read_text().split("\n") if len(line) > 20]
+
+    def passwords(self) -> set[str]:
+        """The passwords of users that were generated."""
+        folders = [self.folder / "secrets" / name for name in ("postgresql", "redis")]
+        return {path.read_text() for folder in folders for path in folder.iterdir()}
 
     @property
     def authority(self) -> str:
