@@ -45,7 +45,7 @@ def test_new_passwords_reach_servers_and_files_while_clients_write(shared: Stack
     with Writer(shared) as writer, Watch() as watch:
         told = shared.script("rotate-secrets").stdout
     known |= set(shared.passwords().values())
-    assert any("\\password godel" in seen for seen in watch.seen)
+    assert any('\\password "godel"' in seen for seen in watch.seen)
     assert not any(value in seen for seen in watch.seen for value in known)
     for line in (
         "postgres_password: 'godel' logs in with the old password; changing it",
