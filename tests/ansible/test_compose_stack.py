@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.support import hosts, processes, stack
-from tests.support.deployment import Deployment, godel
+from tests.support.deployment import Deployment, godel, rotate
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
 
@@ -87,8 +88,8 @@ def test_the_variables_of_packages_make_the_same_deployment_of_containers(local:
 
     # A password that changes in the inventory is given to the data that are there.
     old = local.secret("postgresql/godel_app")
-    changed = 'a: "new" one @ % $ # é'
-    local.write(postgresql_passwords={"godel_app": changed})
+    changed = 'a: "new" \\one @ % $ # é'
+    local.write(postgresql_passwords={"godel_app": changed}, redis_passwords={"app": changed})
     again = local.play("site", "-vvv", "--diff").expect()
     assert changed not in again.output
     assert database.ask("app", "select count(*) from agents", changed) == [(1,)]
@@ -110,3 +111,42 @@ def test_the_variables_of_packages_make_the_same_deployment_of_containers(local:
     assert not local.home.exists()
     with pytest.raises(psycopg.OperationalError, match="refused"):
         database.connect("monitor")
+
+
+@pytest.mark.benchmark
+def test_passwords_change_while_clients_write_and_deleted_rows_come_back(local: Local) -> None:
+    """The long form: each verb of an operator that packages have, on a stack."""
+    local.write()
+    local.play("site").expect()
+    database = local.deployment
+    rotate(database)
+    assert local.play("site").expect().changed == {"db.example.org": 0}
+
+    before = database.tasks()
+    time.sleep(1.1)  # a dump is named after the second
+    local.play("backup").expect()
+    (moment,) = database.ask("monitor", "select clock_timestamp()::text")[0]
+    time.sleep(1.1)
+    database.ask("app", "delete from agents where task like '%1%'")
+    assert database.tasks() < before
+    # What is wrong is backed up too, and is the newest backup then.
+    local.play("backup").expect()
+
+    confirmed = {"confirm": local.name, "backup_restore_to": moment}
+    refused = local.play("restore", "-e", json.dumps(confirmed | {"confirm": "another"})).expect(2)
+    assert f"wanted -e confirm={local.name}, found another" in " ".join(refused.output.split())
+    early = json.dumps(confirmed | {"backup_restore_to": "2020-01-01 00:00:00+00"})
+    told = " ".join(local.play("restore", "-e", early).expect(2).output.split())
+    assert "wanted a dump of godel from 2020-01-01 00:00:00+00 or before, found none" in told
+    assert database.tasks() < before
+
+    local.play("restore", "-e", json.dumps(confirmed)).expect()
+    assert database.tasks() == before
+    # Roles have the rights that they had, and the app writes on.
+    assert database.ask("migrator", "select current_user") == [("godel_owner",)]
+    assert database.ask("readonly", "select count(*) > 0 from agents") == [(True,)]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        database.ask("app", "create table other (id int)")
+    database.work("after")
+    assert database.tasks() == {*before, "after"}
+    assert local.play("site").expect().changed == {"db.example.org": 0}

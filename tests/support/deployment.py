@@ -74,6 +74,13 @@ class Deployment:
         except OSError:
             return -1
 
+    def tasks(self) -> set[str]:
+        """What the rows say that the app has."""
+        rows: list[dict[str, str]] = []
+        while page := self._app(query=f"?limit=1000&offset={len(rows)}"):
+            rows += page
+        return {row["task"] for row in rows}
+
     def verify(self, major: int) -> None:
         """Each role may do its work and no more, over TLS and with a password alone; the app works.
 
@@ -119,9 +126,9 @@ class Deployment:
         with pytest.raises(psycopg.OperationalError, match='does not match host name "elsewhere"'):
             self.connect("app", host="elsewhere")
 
-    def _app(self, body: dict[str, Any] | None = None) -> Any:
+    def _app(self, body: dict[str, Any] | None = None, query: str = "") -> Any:
         request = urllib.request.Request(
-            f"{self.url}/api/agents", json.dumps(body).encode() if body else None
+            f"{self.url}/api/agents{query}", json.dumps(body).encode() if body else None
         )
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -161,3 +168,19 @@ class Writer(Meanwhile):
             self.longest_s = max(self.longest_s, time.monotonic() - begun_s)
             return
         self.lost.append(task)
+
+
+def rotate(deployment: Deployment) -> Writer:
+    """Have every generated password replaced while a client writes, which loses nothing."""
+    before = deployment.controller.passwords()
+    with Writer(deployment) as writer:
+        deployment.controller.play("rotate_secrets").expect()
+    assert writer.lost == []
+    assert len(writer.written) > 10
+    assert not before & deployment.controller.passwords()
+    assert {task for task in deployment.tasks() if task.startswith("row ")} == set(writer.written)
+    print(
+        f"{len(writer.written)} rows were written while passwords were rotated;"
+        f" {writer.tried_again} took more than one try, {writer.longest_s:.1f} s the longest"
+    )
+    return writer
