@@ -220,7 +220,7 @@ def _make_bucket(url: str) -> None:
 def test_backups_in_a_bucket_come_back_here_and_elsewhere(
     pair: Pair, bucket: dict[str, Any]
 ) -> None:
-    """The long form, which needs a service that speaks S3: pip install 'moto[server]'."""
+    """The long form, which needs a service for it: pip install 'moto[s3]' flask flask-cors."""
     site, first, second = pair.site, pair.first, pair.second
     role = pair.choose("pgbackrest", **bucket)
     for host in (first, second):

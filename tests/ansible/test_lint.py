@@ -56,7 +56,7 @@ def test_an_installed_collection_has_its_playbooks_roles_and_module(tmp_path: Pa
         check=False,
     )
     assert listed.returncode == 0, listed.stderr
-    assert "bootstrapd.database.postgresql : PostgreSQL is installed" in listed.stdout
+    assert "bootstrapd.database.hardening : Packages are installed" in listed.stdout
     assert not (installed / "ansible_collections/bootstrapd/database/tests").exists()
     module = subprocess.run(
         [

@@ -42,6 +42,9 @@ def test_alerts_ask_for_what_there_is_and_fire(site: hosts.Site) -> None:
     first = site.play(role, "-vvv").expect(0)
     assert "a-long-password-of-it" not in first.output
     assert site.play(role).expect(0).changed == {"db": 0}
+    # What an interrupted run has written and not taken into use is in use after the next.
+    host.run("touch /etc/default/prometheus-node-exporter /etc/prometheus/prometheus.yml")
+    assert site.play(role).expect(0).changed == {"db": 1}
     assert "a-long-password" not in host.run(
         "ps -ef; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'"
     )

@@ -1,12 +1,13 @@
-"""PostgreSQL 15 becomes 17 with the same rows, or stays what it was."""
+"""PostgreSQL becomes a later major version with the same rows, or stays what it was."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import clusters, hosts
+from tests.support import clusters, hosts, need
 from tests.support.clusters import says, sql
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -52,20 +53,58 @@ def site(tmp_path: Path) -> Iterator[hosts.Site]:
 def host(site: hosts.Site) -> hosts.Host:
     """A host with rows in PostgreSQL 15, on the usual port."""
     host = clusters.start(site, "db", 15, "--data-checksums")
+    _fill(site, host)
+    sql(host, "alter system set work_mem = '5MB'")
+    return host
+
+
+def _fill(site: hosts.Site, host: hosts.Host) -> None:
     site.write({"database": ["db"]}, deployment="lab")
     sql(host, "create database shop")
     sql(host, _SCHEMA + _rows(ROWS // 2), "shop")
-    sql(host, "alter system set work_mem = '5MB'")
-    return host
+
+
+@pytest.fixture
+def reflinks(tmp_path: Path) -> Iterator[Path]:
+    """A folder of a file system that clones files, which is gone when the test ends."""
+    make = need("mkfs.xfs")
+    disk, folder = tmp_path / "disk", tmp_path / "mounted"
+    folder.mkdir()
+    with disk.open("wb") as file:
+        file.truncate(8 << 30)
+    subprocess.run([make, "-q", disk], check=True)
+    subprocess.run(["mount", "--options", "loop", disk, folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.benchmark
+def test_15_becomes_18_at_once_by_cloning_its_files(reflinks: Path, site: hosts.Site) -> None:
+    """The long form, on a host of the next Debian whose disk clones files (xfsprogs, root)."""
+    image = clusters.newer_image()
+    host = clusters.start(site, "db", 15, "--data-checksums", of=image, data=reflinks)
+    _fill(site, host)
+    digest = sql(host, DIGEST, "shop")
+    to18 = ["-e", "upgrade_to=18", "-e", "upgrade_mode=clone", "--skip-tags=again"]
+
+    done = site.play("upgrade_major", *to18).expect(0)
+    assert says(done, "15/main is now 18/main on port 5432")
+    _serves(host, "18", digest)
+    assert sql(host, "show data_checksums") == "on"
+    assert site.play("upgrade_major", *to18).expect(0).changed == {"db": 0}
+    sql(host, "delete from lines", "shop")
+
+    site.play("upgrade_major", *to18, "-e", "upgrade_back=true").expect(0)
+    _serves(host, "15", digest)
 
 
 @pytest.mark.benchmark
 def test_18_takes_over_the_files_of_17_and_there_is_no_way_back(site: hosts.Site) -> None:
     """The long form, on a host of the next Debian: clone is refused here, link goes over."""
     host = clusters.start(site, "db", 17, of=clusters.newer_image())
-    site.write({"database": ["db"]}, deployment="lab")
-    sql(host, "create database shop")
-    sql(host, _SCHEMA + _rows(ROWS // 2), "shop")
+    _fill(site, host)
     digest = sql(host, DIGEST, "shop")
     to18 = ["-e", "upgrade_to=18", "--skip-tags=again"]
 

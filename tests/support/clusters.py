@@ -10,19 +10,21 @@ from pathlib import Path
 from tests.support import docs, hosts, need
 
 _IMAGE = "bootstrapd-test-operated:trixie"
-# PostgreSQL 17 is that of the release before, to be upgraded to this one's 18.
+# PostgreSQL 17 and 15 are those of the two releases before, to be upgraded to this one's 18.
 _NEWER_IMAGE = "bootstrapd-test-operated:forky"
 _NEWER_RECIPE = r"""
 FROM systemd-host:forky
-RUN sed -e 's/^Suites:.*/Suites: trixie/' /etc/apt/sources.list.d/debian.sources | head -n 5 \
-        > /etc/apt/sources.list.d/trixie.sources \
-    && printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' \
-        > /etc/apt/preferences.d/trixie \
+RUN for release in trixie bookworm; do \
+        sed -e "s/^Suites:.*/Suites: $release/" /etc/apt/sources.list.d/debian.sources | head -n 5 \
+            > /etc/apt/sources.list.d/$release.sources; \
+        printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' $release \
+            > /etc/apt/preferences.d/$release; \
+    done \
     && mkdir -p /etc/postgresql-common/createcluster.d \
     && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
     && apt-get -qq update \
     && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
-        postgresql-18 postgresql-17 python3-psycopg2
+        postgresql-18 postgresql-17 postgresql-15 python3-psycopg2
 RUN touch /etc/.updated /var/.updated
 """
 # PostgreSQL 15 is that of the release before, to be upgraded to this one's 17.
@@ -52,7 +54,7 @@ def image() -> str:
 
 
 def newer_image() -> str:
-    """That of a host with PostgreSQL 17 and 18, and no other tools."""
+    """That of a host with PostgreSQL 15, 17 and 18, and no other tools."""
     return _build(_NEWER_IMAGE, _NEWER_RECIPE)
 
 
@@ -66,13 +68,21 @@ def _build(name: str, recipe: str) -> str:
 
 
 def start(
-    site: hosts.Site, name: str, version: int, *options: str, of: str | None = None
+    site: hosts.Site,
+    name: str,
+    version: int,
+    *options: str,
+    of: str | None = None,
+    data: Path | None = None,
 ) -> hosts.Host:
     """A host of this name whose cluster main of this version runs on port 5432.
 
-    Its image is `of`, by default the one of `image`.
+    Its image is `of`, by default the one of `image`; its data are in the folder `data` of this
+    machine, by default in the container.
     """
-    host = site.start(name, of or image())
+    mounts = [f"--volume={data}:/var/lib/postgresql"] if data else []
+    host = site.start(name, of or image(), *mounts)
+    host.run("chown postgres: /var/lib/postgresql")
     made = " ".join(("pg_createcluster", str(version), "main", "--port=5432", "--", *options))
     host.run(f"{made} && systemctl start postgresql@{version}-main")
     return host
