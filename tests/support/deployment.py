@@ -144,7 +144,7 @@ class Writer(Meanwhile):
     """
 
     deployment: Deployment
-    patience_s: float = 30
+    patience_s: float = 120
     written: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     tried_again: int = 0
