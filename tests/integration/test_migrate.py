@@ -72,6 +72,24 @@ def test_a_failure_in_the_middle_keeps_what_was_before_and_nothing_of_itself(
     assert look.query(database_url, "select id from half") == [(1,)]
 
 
+def test_what_was_done_is_on_record_whatever_env_py_does_afterwards(
+    database_url: str, project: MakeProject, run: Run
+) -> None:
+    shop = project(revisions=[table("one"), table("two")], models=False)
+    env_py = shop.path / "alembic" / "env.py"
+    plain = env_py.read_text()
+    env_py.write_text(f"{plain}\nimport os\n\nos.kill(os.getpid(), 9)\n")
+    env = {"DATABASE_URL": database_url}
+    run("migrate", env=env, cwd=shop.path).expect(4)
+    env_py.write_text(plain)
+    attempts = run("status --json", env=env, cwd=shop.path).expect(0).json()["attempts"]
+    assert [(each["revision"], each["result"]) for each in attempts] == [
+        ("0002", "done"),
+        ("0001", "done"),
+    ]
+    assert look.revisions(database_url) == ["0002"]
+
+
 def test_a_revision_with_data_and_schema_is_one_whole_on_sqlite(
     tmp_path_factory: pytest.TempPathFactory, project: MakeProject, run: Run
 ) -> None:
