@@ -4,7 +4,7 @@ SQLite is asked, in the same snapshot that is copied.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,20 +58,34 @@ class Relations:
         # CHECKs and unique indexes that only the target itself can judge, as "table.name".
         self.unjudged: list[str] = []
 
-    def examine(self) -> None:
-        """Keys, CHECKs and references of all tables."""
+    @property
+    def steps(self) -> int:
+        """How many keys, tables with their CHECKs, and references there are to look into."""
+        tables = [plan.target for plan in self._plans.values()]
+        return len(tables) + sum(
+            len(each.keys) + len(each.partial_keys) + len(each.references) for each in tables
+        )
+
+    def examine(self, told: Callable[[int, str], None]) -> None:
+        """Keys, CHECKs and references of all tables; `told` are the steps done, and the table."""
         for plan in self._plans.values():
             for key in plan.target.keys:
                 if not self._unique_there(plan, key):
                     self._duplicates(plan, key, normal=False)
+                told(1, plan.name)
             for partial in plan.target.partial_keys:
                 if not self._partial_duplicates(plan, partial):
                     self.unjudged.append(f"{plan.name}.{partial.name}")
+                told(1, plan.name)
+            unbroken = judge.unbroken(self._source, plan)
             for check in plan.target.checks:
-                self._check(plan, check)
+                if check.name not in unbroken:
+                    self._check(plan, check)
+            told(1, plan.name)
         for plan in self._plans.values():
             for reference in plan.target.references:
                 self._orphans(plan, reference)
+                told(1, plan.name)
 
     def follow(self) -> bool:
         """Look for rows that refer to those left out since; whether there were any more."""

@@ -44,6 +44,7 @@ class Run:
         self.amended = Amended()
         self.durations_s: dict[str, float] = {}
         self.source_version = ""
+        self._checked: str | None = None
 
     @property
     def record(self) -> journal.Journal:
@@ -93,20 +94,29 @@ class Run:
 
     @contextlib.contextmanager
     def integrity(self) -> Iterator[None]:
-        """Meanwhile check the file itself, on a processor that the rest leaves free."""
+        """Meanwhile check the file itself, on a processor that the rest leaves free.
+
+        What this run has checked already and nobody has written to is not checked again.
+        """
         lines: list[str] = []
         path = self.request.path
+        stamp = source.stamp(path)
+        if stamp == self._checked:
+            yield
+            return
         thread = threading.Thread(target=lambda: lines.extend(source.integrity(path)), daemon=True)
         thread.start()
         yield
         thread.join()
+        self._checked = stamp
         for line in lines:
             self.findings.add(Problem("damaged", "", value=line, wanted="a sound file"))
 
     def examine(self, origin: source.Source, plans: Sequence[Plan]) -> Relations:
         """Ask the source about rows that do not go together."""
         relations = self.relations(origin, plans)
-        relations.examine()
+        counter = self.progress("steps through keys, CHECKs and references", relations.steps)
+        relations.examine(counter.add)
         if relations.unjudged:
             self.record.event(
                 "unjudged",

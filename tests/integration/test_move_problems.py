@@ -11,9 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import psycopg
 import pytest
 
+from bootstrap import cli as program
+from bootstrap.move import source
 from tests.support import cli
 from tests.support.cli import Result
 
@@ -330,6 +333,26 @@ def test_a_check_that_reads_tables_is_left_to_the_target(stranger: Stranger) -> 
     stranger.insert(small=2)
     assert 'violates check constraint "few"' in stranger.move().expect(5).stderr
     assert stranger.rows("select * from item") == []
+
+
+def test_a_file_that_stays_as_it_was_is_checked_for_damage_once(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, checked = source.integrity, []
+
+    def counted(path: Path) -> list[str]:
+        checked.append(path)
+        return check(path)
+
+    monkeypatch.setattr(source, "integrity", counted)
+    monkeypatch.chdir(stranger.command.cwd)
+    folder = stranger.file.with_name("state")
+    words = ["move", "-q", "--from", f"sqlite:///{stranger.file}", "--state-dir", str(folder)]
+    env = {"DATABASE_URL": stranger.url}
+    result = click.testing.CliRunner().invoke(program.cli, words, env=env)
+    assert result.exit_code == 0, result.output
+    assert checked == [stranger.file]
+    assert stranger.rows("select name from team") == [("red",)]
 
 
 def test_of_duplicates_the_first_one_stays(stranger: Stranger) -> None:
