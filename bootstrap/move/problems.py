@@ -49,7 +49,7 @@ WHAT: Mapping[Class, str] = {
     "unknown_column": "a column with values that the target does not have",
     "missing_table": "a table of the target that the file does not have",
     "missing_column": "a column that must have values, and that the file does not have",
-    "damaged": "damage of the file itself, found by SQLite's integrity check",
+    "damaged": "damage of the file itself: SQLite's integrity check, or rows that no key finds",
 }
 
 # stop: nothing is moved. skip: the row goes to the reject file. null, strip, truncate, round: as

@@ -55,19 +55,28 @@ class Source:
         return sorted(name for _, name, kind, *_ in rows if kind == "virtual")
 
     def _table(self, name: str, without_rowid: bool) -> Table:
-        columns, keys = [], []
-        for _, column, _, _, _, key, hidden in self.connection.execute(
+        columns, keys, types = [], [], []
+        for _, column, type_, _, _, key, hidden in self.connection.execute(
             f"pragma table_xinfo({quoted(name)})"
         ):
             if hidden != 1:
                 columns.append(column)
                 if key:
                     keys.append((key, column))
+                    types.append(type_.upper())
         taken = {column.lower() for column in columns}
         rowid = next((word for word in ("rowid", "_rowid_", "oid") if word not in taken), None)
-        if without_rowid or rowid is None:
-            return Table(name, tuple(columns), tuple(column for _, column in sorted(keys)), False)
-        return Table(name, tuple(columns), (rowid,), True)
+        if rowid is not None and not without_rowid:
+            return Table(name, tuple(columns), (rowid,), True)
+        # Any other key of such a table may be NULL, and more than once.
+        if not without_rowid and types != ["INTEGER"]:
+            raise DriftError(
+                f"the rows of {name} in {self.path} cannot be told apart: its columns rowid, "
+                "_rowid_ and oid hide SQLite's own row number, and it has no INTEGER PRIMARY KEY; "
+                "nothing was moved; give one of them another name in the target, and here: "
+                f"ALTER TABLE {quoted(name)} RENAME COLUMN oid TO ..."
+            )
+        return Table(name, tuple(columns), tuple(column for _, column in sorted(keys)), False)
 
     def count(self, table: str) -> int:
         """How many rows a table has."""

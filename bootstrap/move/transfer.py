@@ -10,6 +10,7 @@ from bootstrap.move import asker, prepare, scan, source, verify
 from bootstrap.move.load import Load
 from bootstrap.move.logbook import Logbook
 from bootstrap.move.mapping import Plan
+from bootstrap.move.problems import Problem
 from bootstrap.move.relations import Relations
 from bootstrap.move.run import Counter, Run, Table
 
@@ -187,6 +188,10 @@ def _chunks(
         table.read += chunk.read
         counter.add(chunk.read, plan.name)
         yield chunk
+    # What was never read would be missing on both sides of the comparison.
+    if table.read != plan.rows:
+        found, wanted = f"{table.read} rows by their keys", f"{plan.rows}, as are counted"
+        run.findings.add(Problem("damaged", plan.name, value=found, wanted=wanted))
 
 
 def _after(run: Run, relations: Relations, table: Table) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 import ipaddress
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from bootstrap import cli as program
-from bootstrap.move import source
+from bootstrap.move import reading, source
 from tests.support import cli
 from tests.support.cli import Result
 
@@ -353,6 +353,51 @@ def test_a_file_that_stays_as_it_was_is_checked_for_damage_once(
     assert result.exit_code == 0, result.output
     assert checked == [stranger.file]
     assert stranger.rows("select name from team") == [("red",)]
+
+
+def test_rows_that_are_never_read_are_missed(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger.insert(title="a")
+    stranger.insert(title="b")
+    plain = reading.chunks
+
+    def shorter(*given: Any) -> Iterator[list[reading.Row]]:
+        return (rows[1:] for rows in plain(*given))
+
+    monkeypatch.setattr(reading, "chunks", shorter)
+    monkeypatch.chdir(stranger.command.cwd)
+    words = ["move", "-q", "--from", f"sqlite:///{stranger.file}"]
+    for option in ([], ["--dry-run"]):
+        env = {"DATABASE_URL": stranger.url}
+        result = click.testing.CliRunner().invoke(program.cli, [*words, *option], env=env)
+        assert result.exit_code == 5, result.output
+        assert "2 problems" in result.output
+        for table, rows in ("team", 1), ("item", 2):
+            wanted = f"{rows}, as are counted, found {rows - 1} rows by their keys"
+            assert f"\n  damaged: {table}: wanted {wanted}\n" in result.output
+    assert stranger.is_untouched()
+
+
+@pytest.mark.parametrize("key", ["text primary key", "integer primary key"])
+def test_columns_that_hide_the_row_number(stranger: Stranger, key: str) -> None:
+    rows = range(1, 1001)
+    stranger.execute(
+        "drop table lonely",
+        f'create table lonely (id {key}, "rowid" int, _rowid_ int, oid int)',
+        *(f"insert into lonely (id) values ({number})" for number in rows),
+    )
+    moved = stranger.move()
+    if key.startswith("integer"):
+        moved.expect(0)
+        assert stranger.rows("select id from lonely order by id") == [(each,) for each in rows]
+        return
+    assert moved.expect(5).json()["error"]["message"] == (
+        f"the rows of lonely in {stranger.file} cannot be told apart: its columns rowid, _rowid_ "
+        "and oid hide SQLite's own row number, and it has no INTEGER PRIMARY KEY; nothing was "
+        "moved; give one of them another name in the target, and here: "
+        'ALTER TABLE "lonely" RENAME COLUMN oid TO ...'
+    )
 
 
 def test_of_duplicates_the_first_one_stays(stranger: Stranger) -> None:
