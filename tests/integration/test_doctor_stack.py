@@ -67,6 +67,9 @@ class Engine:
             if volume.name.startswith(self.project):
                 with contextlib.suppress(docker.errors.APIError):
                     volume.remove(force=True)
+        # An engine has addresses for some thirty networks.
+        for network in self.client.networks.list(names=[f"{self.project}_default"]):
+            network.remove()
         self.client.close()
 
 
