@@ -186,12 +186,6 @@ class Worker:
                 f"{python}: {found}; check alembic and python in {app.declared_in}{tail}"
             ) from error
 
-    def _await_open(self) -> None:
-        if not self._is_open:
-            with self._opening():
-                self._answer()
-            self._is_open = True
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -208,15 +202,20 @@ class Worker:
         Terminated after this process was asked to end: by then the worker has finished its revision
         or was killed at the end of the grace.
         """
-        self._await_open()
-        self._send({"do": do, **request})
+        self._request_when_open(do, request)
         return self._answer(on_event)
 
     def ask(self, do: str, **request: Any) -> Callable[[], dict[str, Any]]:
         """Have one request carried out meanwhile; what is returned waits for its end, as `call`."""
-        self._await_open()
-        self._send({"do": do, **request})
+        self._request_when_open(do, request)
         return self._answer
+
+    def _request_when_open(self, do: str, request: Mapping[str, Any]) -> None:
+        if not self._is_open:
+            with self._opening():
+                self._answer()
+            self._is_open = True
+        self._send({"do": do, **request})
 
     def _answer(self, on_event: OnEvent | None = None) -> dict[str, Any]:
         self._heard_s = self._told_s = time.monotonic()

@@ -21,9 +21,8 @@ from bootstrap import (
 )
 from bootstrap.errors import MigrationError, SettingsError, Terminated
 from bootstrap.journal import Progress
+from bootstrap.worker import LISTED
 
-# With more revisions than this, progress once a second says more than a line for each.
-LISTED = 30
 READ_ONLY = "25006"
 Direction = Literal["upgrade", "downgrade", "stamp"]
 _DONE: Mapping[Direction, str] = {
@@ -273,6 +272,7 @@ class Stage:
             direction=direction,
             seconds=event["seconds"],
         )
+        # Once a second says more then than a line for each.
         now_s = time.monotonic()
         if total > LISTED and now_s - max(self._told_s, self._began_s) >= 1:
             self._told_s = now_s

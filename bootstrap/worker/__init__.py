@@ -7,3 +7,6 @@ the memory it takes is given back at the end.
 The folder is started by path, and its modules import nothing of bootstrapd but each other and the
 package `demo`. An app's interpreter may be as old as Python 3.8, its SQLAlchemy as old as 1.4.
 """
+
+# Of more revisions than this neither side tells one by one.
+LISTED = 30

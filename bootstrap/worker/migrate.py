@@ -7,14 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import environment, observe, sqlite
+from . import LISTED, environment, observe, sqlite
 from .step import Step, StoppedError
 
 if TYPE_CHECKING:
     from .project import Project
-
-# With more revisions than this the parent tells of them together, and Alembic of none.
-_LISTED = 30
 
 
 def upgrade(project: Project, revision: str, total: int) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def _migrate(
 ) -> dict[str, Any]:
     def each(rev: Any, context: Any) -> Iterator[Any]:
         project.began = True
-        if total > _LISTED:
+        if total > LISTED:
             logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
         for step in steps(rev):
             if project.stopping.is_set():
