@@ -65,16 +65,13 @@ class _Plain:
     def __init__(
         self, connection: sa.engine.Connection, table: sa.Table, names: Sequence[str]
     ) -> None:
-        quote = connection.dialect.identifier_preparer
-        listed = ", ".join(quote.format_column(table.c[name]) for name in names)
         marks = ", ".join("?" * len(names))
         self._connection = connection
         self._table = table
-        self._statement = f"INSERT INTO {quote.format_table(table)} ({listed}) VALUES ({marks})"
+        self._statement = f"INSERT INTO {_place(connection, table, names)} VALUES ({marks})"
 
     def renderer(self, name: str) -> Renderer:
-        dialect = self._connection.dialect
-        bind = self._table.c[name].type.dialect_impl(dialect).bind_processor(dialect) or _same
+        bind = _bound(self._connection.dialect, self._table, name)
         return lambda value: None if value is None else bind(value)
 
     def write(self, columns: Sequence[Sequence[Any]]) -> None:
@@ -87,9 +84,7 @@ class _Copy:
     ) -> None:
         from psycopg.adapt import Transformer
 
-        quote = connection.dialect.identifier_preparer
-        listed = ", ".join(quote.format_column(table.c[name]) for name in names)
-        self._statement = f"COPY {quote.format_table(table)} ({listed}) FROM STDIN"
+        self._statement = f"COPY {_place(connection, table, names)} FROM STDIN"
         self._dialect = connection.dialect
         self._table = table
         driver: Any = connection.connection.dbapi_connection
@@ -102,8 +97,7 @@ class _Copy:
     def renderer(self, name: str) -> Renderer:
         from psycopg.adapt import PyFormat
 
-        type_ = self._table.c[name].type.dialect_impl(self._dialect)
-        bind = type_.bind_processor(self._dialect) or _same
+        bind = _bound(self._dialect, self._table, name)
         get_dumper, text = self._transformer.get_dumper, PyFormat.TEXT
 
         def render(value: Any) -> str:
@@ -134,6 +128,18 @@ class _Copy:
         """Tell the server that no more comes of the COPY that is under way."""
         with contextlib.suppress(Exception):
             self._open.__exit__(type(error), error, error.__traceback__)
+
+
+def _place(connection: sa.engine.Connection, table: sa.Table, names: Sequence[str]) -> str:
+    """The table with these columns, as INSERT and COPY name them."""
+    quote = connection.dialect.identifier_preparer
+    listed = ", ".join(quote.format_column(table.c[name]) for name in names)
+    return f"{quote.format_table(table)} ({listed})"
+
+
+def _bound(dialect: sa.engine.Dialect, table: sa.Table, name: str) -> Renderer:
+    """What makes of a column's value the one that the driver gets."""
+    return table.c[name].type.dialect_impl(dialect).bind_processor(dialect) or _same
 
 
 def _same(value: Any) -> Any:

@@ -138,13 +138,11 @@ class _Reader:
 
     def _select(self, names: Sequence[str], count: int) -> sqlite3.Cursor:
         keys = ", ".join(map(self._table.sql, self._table.keys))
-        where = order = ""
+        where = ""
         if self.after is not None:
             where = f" where ({keys}) > ({', '.join('?' * len(self.after))})"
-        if keys:
-            order = f" order by {keys}"
         table = quoted(self._table.name)
         return self._connection.execute(
-            f"select {', '.join(names)} from {table}{where}{order} limit {count}",
+            f"select {', '.join(names)} from {table}{where} order by {keys} limit {count}",
             tuple(self.after or ()),
         )

@@ -174,11 +174,10 @@ class Relations:
         """Report rows whose `values`, as SQL, an earlier row has."""
         keys = [plan.source.sql(name) for name in plan.source.keys]
         some = [where, *(f"{value} is not null" for value in values if not nulls_equal)]
-        order = f" order by {', '.join(keys)}" if keys else ""
         shown = ", ".join(quoted(plan.names.all[name]) for name in columns)
         query = (
             f"select * from (select {', '.join([*keys, shown])}, row_number() over"
-            f" (partition by {', '.join(values)}{order}) as place"
+            f" (partition by {', '.join(values)} order by {', '.join(keys)}) as place"
             f" from {quoted(plan.source.name)} where {' and '.join(some)}) where place > 1"
         )
         for row in self._source.connection.execute(query):
