@@ -12,6 +12,7 @@ from psycopg import conninfo
 from bootstrap import target
 from tests.support.cli import Running
 
+_MINUTE = 'YYYY-MM-DD HH24:MI "UTC"'
 _TABLES = {
     "postgresql": "select tablename from pg_tables where schemaname = 'public'",
     "sqlite": "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'",
@@ -38,6 +39,17 @@ def tables(url: str) -> set[str]:
 def revisions(url: str) -> list[str]:
     """The rows of the version table."""
     return [row for (row,) in query(url, "select version_num from alembic_version order by 1")]
+
+
+def applied(url: str, revision: str) -> str:
+    """The minute at which the ledger says that a revision was applied, as messages print it."""
+    where = target.parse(url)
+    if where.path is None:
+        at = f"to_char(at at time zone 'utc', '{_MINUTE}') from bootstrapd.revision"
+        return str(query(url, f"select {at} where revision = '{revision}'")[0][0])
+    with closing(sqlite3.connect(f"{where.path}-bootstrapd")) as ledger:
+        (at,) = ledger.execute("select at from revision where revision = ?", (revision,)).fetchone()
+    return f"{at[:10]} {at[11:16]} UTC"
 
 
 def forget(url: str) -> None:
