@@ -64,7 +64,7 @@ def bring_up(loaded: settings.Loaded, record: journal.Journal, stop: threading.E
         elif sight.read_only:
             outcome = _only_read(place, sight, wanted)
         else:
-            outcome = _work(place, sight, code)
+            outcome = _work(place, sight, wanted, code)
         if outcome.identity is not None:
             pin.remember(place.here, outcome.identity, record)
     done = "nothing was pending"
@@ -130,7 +130,9 @@ def _as_it_is(place: Place, sight: database.Sight) -> Outcome:
     return Outcome(place.here, sight.identity, sight.current)
 
 
-def _work(place: Place, sight: database.Sight, code: str | None) -> Outcome:
+def _work(
+    place: Place, sight: database.Sight, wanted: planning.Plan, code: str | None
+) -> Outcome:
     """Do what is to be done under the lock, unless another run does it in the meantime."""
     opening.refuse_pooler(place.here, place.base, sight)
     seen: list[database.Sight] = []
@@ -140,6 +142,8 @@ def _work(place: Place, sight: database.Sight, code: str | None) -> Outcome:
         return _done(seen[0], place.plan(seen[0]), code)
 
     with place.locked(settled) as is_held:
+        if is_held and wanted.pending:
+            place.early.start(place.here)
         sight = place.base.look() if is_held else seen[0]
         pin.check(place.here, sight)
         wanted = place.plan(sight)
@@ -163,8 +167,6 @@ def _through(
         place.stop,
     )
     run, sound = places.run_name(), True
-    if wanted.pending:
-        place.early.start(here)
     with record.stage("migrate", "comparing what was applied with its files"):
         past = obstacles.in_history(place, wanted)
         obstacles.in_revisions(place, sight, wanted)

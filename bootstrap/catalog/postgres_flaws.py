@@ -115,6 +115,7 @@ select s.title, s.statement, s.wanted, s.found,
 having s.title like 'collation of%' or count(x.name) > 0
  order by 1
 """
+# Only of schemas with more than one owner: one that has all needs no look at each.
 _OWNERS = f"""
 select n.nspname, c.oid::regclass::text, quote_ident(pg_catalog.pg_get_userbyid(c.relowner)),
        case c.relkind when 'v' then 'VIEW' when 'm' then 'MATERIALIZED VIEW'
@@ -123,6 +124,8 @@ select n.nspname, c.oid::regclass::text, quote_ident(pg_catalog.pg_get_userbyid(
        c.relkind in ('r', 'p')
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and {_SCOPE}
+   and n.oid in (select o.relnamespace from pg_catalog.pg_class o group by o.relnamespace
+                 having min(o.relowner) <> max(o.relowner))
    -- A sequence that a column owns goes with its table.
    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass
                     and d.objid = c.oid and d.refobjsubid > 0 and d.deptype in ('a', 'i'))
