@@ -23,6 +23,8 @@ WORKER = Path(__file__).with_name("worker") / "__main__.py"
 KEPT_LINES = 20
 POLL_S = 0.1
 DISCONNECT_S = 1.0
+# So long what is told of many small things may lie: to be woken for each costs the most.
+GATHER_S = 0.02
 # Events that the worker sends before it does something that cannot be undone: it waits for a reply.
 ASKING = frozenset({"autocommit", "data_committed", "observed"})
 
@@ -140,6 +142,7 @@ class Worker:
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
         self._is_open = False
+        self._gathers = False
         self._stopping_s: float | None = None
         self._watched_s = 0.0
         self._request: dict[str, Any] = {
@@ -194,8 +197,10 @@ class Worker:
     ) -> None:
         self.close()
 
-    def call(self, do: str, on_event: OnEvent | None = None, **request: Any) -> dict[str, Any]:
-        """Carry out one request; events on the way go to `on_event`.
+    def call(
+        self, do: str, on_event: OnEvent | None = None, *, gather: bool = False, **request: Any
+    ) -> dict[str, Any]:
+        """Carry out one request; events on the way go to `on_event`, with `gather` some together.
 
         Raises SettingsError for a project that cannot be opened: the first request waits for that.
         Raises WorkerError for an error in the worker, LockLostError when the lock went away, and
@@ -203,7 +208,11 @@ class Worker:
         or was killed at the end of the grace.
         """
         self._request_when_open(do, request)
-        return self._answer(on_event)
+        self._gathers = gather
+        try:
+            return self._answer(on_event)
+        finally:
+            self._gathers = False
 
     def ask(self, do: str, **request: Any) -> Callable[[], dict[str, Any]]:
         """Have one request carried out meanwhile; what is returned waits for its end, as `call`."""
@@ -242,6 +251,8 @@ class Worker:
                 if on_event is not None:
                     self._hand_on(on_event, message)
                 if message["event"] in ASKING:
+                    # The worker waits, and whoever asks once will ask again.
+                    self._gathers = False
                     self._send({})
 
     def _tell(self, doing: str) -> None:
@@ -320,6 +331,8 @@ class Worker:
             readable, _, _ = select.select([self._events], [], [], POLL_S)
             if not readable:
                 return None
+            if self._gathers:
+                time.sleep(GATHER_S)
             chunk = os.read(self._events.fileno(), 65536)
             if not chunk:
                 raise self._died()

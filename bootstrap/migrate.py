@@ -193,7 +193,13 @@ class Stage:
         attempts, tries = self._attempts, 0
         while True:
             try:
-                worker.call(direction, self._on_event(direction), revision=destination, total=total)
+                worker.call(
+                    direction,
+                    self._on_event(direction),
+                    gather=total > LISTED,
+                    revision=destination,
+                    total=total,
+                )
                 break
             except child.WorkerError as error:
                 attempts.failed(error.failure["message"])

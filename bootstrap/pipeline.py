@@ -130,9 +130,7 @@ def _as_it_is(place: Place, sight: database.Sight) -> Outcome:
     return Outcome(place.here, sight.identity, sight.current)
 
 
-def _work(
-    place: Place, sight: database.Sight, wanted: planning.Plan, code: str | None
-) -> Outcome:
+def _work(place: Place, sight: database.Sight, wanted: planning.Plan, code: str | None) -> Outcome:
     """Do what is to be done under the lock, unless another run does it in the meantime."""
     opening.refuse_pooler(place.here, place.base, sight)
     seen: list[database.Sight] = []
