@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from bootstrap.catalog import postgres_make, words
+from bootstrap.catalog import postgres_casts, postgres_make, words
 from bootstrap.catalog.comparison import Change
 from bootstrap.catalog.model import Object
 from bootstrap.catalog.postgres_make import Parts
@@ -12,10 +12,6 @@ Fix = tuple[Sequence[str], str]
 
 # What does not let a column change its type.
 _HANGING = ("trigger", "policy", "rule")
-_WHOLE = {"smallint": 2, "integer": 4, "bigint": 8}
-_SIZED = re.compile(
-    r"(?P<base>[a-z ]+?)(?:\((?P<size>\d+)(?:,(?P<scale>-?\d+))?\))?(?P<zone> w.*)?$"
-)
 
 
 def loses_data(change: Change) -> bool:
@@ -23,7 +19,9 @@ def loses_data(change: Change) -> bool:
     assert change.wanted is not None
     assert change.found is not None
     if change.kind == "type" and change.object.kind == "column" and "type" in change.keys:
-        return _lossy(change.found.properties["type"], change.wanted.properties["type"])
+        return postgres_casts.loses_data(
+            change.found.properties["type"], change.wanted.properties["type"]
+        )
     if "generated" in change.keys:
         return "generated" not in change.found.properties
     return change.object.kind == "composite"
@@ -133,7 +131,7 @@ class Alter:
     def _type(self, one: Object, other: Object, head: str) -> list[str]:
         wanted, found = one.properties["type"], other.properties["type"]
         default = other.properties.get("default")
-        using = "" if _assigns(found, wanted) else f" USING {_cast(one.name, found, wanted)}"
+        using = postgres_casts.using(one.name, found, wanted)
         collation = one.properties.get("collation")
         clause = f" COLLATE {collation}" if collation else ""
         alter = [f"{head} TYPE {wanted}{clause}{using}"]
@@ -482,44 +480,3 @@ def _added_values(name: str, wanted: Sequence[str], found: Sequence[str]) -> Ite
         where = f"AFTER {wanted[place - 1]}" if place else f"BEFORE {there[0]}" if there else ""
         yield f"ALTER TYPE {name} ADD VALUE {value} {where}".rstrip()
         there.append(value)
-
-
-def _text(kind: str) -> bool:
-    return kind == "text" or kind.startswith(("character varying", "varchar", "citext"))
-
-
-def _assigns(found: str, wanted: str) -> bool:
-    """Whether PostgreSQL casts without being told how, and refuses what does not fit."""
-    return (
-        _text(wanted)
-        or wanted.startswith("character(")
-        or (found in _WHOLE and (wanted in _WHOLE or wanted.startswith("numeric")))
-        or _SIZED.match(found).group("base", "zone") == _SIZED.match(wanted).group("base", "zone")  # type: ignore[union-attr]
-        if _SIZED.match(found) and _SIZED.match(wanted)
-        else found == wanted
-    )
-
-
-def _cast(column: str, found: str, wanted: str) -> str:
-    if _assigns_by_cast(found, wanted):
-        return f"{column}::{wanted}"
-    return f"{column}::text::{wanted}"
-
-
-def _assigns_by_cast(found: str, wanted: str) -> bool:
-    kinds = ("time", "date", "numeric", "real", "double", "smallint", "integer", "bigint", "json")
-    return _text(found) or (found.startswith(kinds) and wanted.startswith(kinds))
-
-
-def _lossy(found: str, wanted: str) -> bool:
-    """Whether some values would be changed, where others are not refused."""
-    if _text(wanted) or _text(found):
-        return False
-    if found in _WHOLE:
-        return wanted not in _WHOLE and not wanted.startswith("numeric")
-    one, other = _SIZED.match(found), _SIZED.match(wanted)
-    if one is None or other is None:
-        return True
-    if one["base"] == other["base"] == "numeric":
-        return other["size"] is not None and int(one["scale"] or 99) > int(other["scale"] or 0)
-    return found != wanted and {one["base"], other["base"]} != {"json", "jsonb"}

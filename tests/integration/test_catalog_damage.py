@@ -143,6 +143,35 @@ def test_damage_to_postgres_is_found_and_mended(
     copies.keep(of)
 
 
+@pytest.mark.parametrize(
+    ("found", "value", "wanted"),
+    [
+        ("integer[]", "{1,2,3}", "character varying(5)"),
+        ("mood", "happy", "character varying(3)"),
+        ("jsonb", '{"a": 1}', "character(4)"),
+        ("text", "happy", "character varying(3)"),
+        ("bigint", "3000000000", "integer"),
+        ("integer", "100", "numeric(3,1)"),
+    ],
+)
+def test_a_value_that_the_wanted_type_cannot_hold_is_not_cut_to_fit(
+    database18: str, found: str, value: str, wanted: str
+) -> None:
+    table = "create table each (one {})"
+    with closing(catalogs.connect(database18)) as connection:
+        connection.execute("create type mood as enum ('happy')")
+        connection.execute(table.format(wanted))
+        before = catalogs.read(connection)
+        connection.execute("drop table each")
+        connection.execute(table.format(found))
+        connection.execute(f"insert into each values ('{value}')")
+        (difference,) = catalog.compare(before, catalogs.read(connection))
+        with pytest.raises(libpq.Error) as refused:
+            connection.execute(";".join(difference.fix))
+        assert refused.value.sqlstate in ("22001", "22003")
+        assert connection.execute("select one::text from each") == [(value,)]
+
+
 # What operators do to a database, and how they set up its sessions: none of it is drift.
 HARMLESS = (
     "VACUUM {table}",
