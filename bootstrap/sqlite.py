@@ -229,16 +229,28 @@ def read_ledger(path: Path, query: str, *values: object) -> list[tuple[Any, ...]
 def connect(path: Path, mode: str, *, cached_statements: int = 128) -> sqlite3.Connection:
     """A connection in autocommit mode; `mode` is ro, rw or rwc as in SQLite's URIs.
 
-    More of a URI's query may follow it: `ro&immutable=1`.
+    In a folder where nothing can be made, a file whose write-ahead log is gone is read as it is.
     """
+    alone = "&immutable=1" if mode == "ro" and _is_put_away(path) else ""
     return sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
+        f"file:{quote(str(path))}?mode={mode}{alone}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=cached_statements,
     )
+
+
+def _is_put_away(path: Path) -> bool:
+    """Whether SQLite would want to make a log's files where it may not, and nobody has one."""
+    if os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\2\2"
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

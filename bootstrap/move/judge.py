@@ -7,10 +7,9 @@ from typing import Any
 
 from bootstrap import libpq
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import checks, forms, reading, single, wanted
+from bootstrap.move import checks, forms, reading, single, source, wanted
 from bootstrap.move.asker import Asker
 from bootstrap.move.mapping import Pair, Plan
-from bootstrap.move.source import Source
 
 
 class UnjudgedError(Exception):
@@ -26,7 +25,7 @@ class Row:
     values: tuple[Any, ...]
 
 
-def unbroken(source: Source, plan: Plan) -> Collection[str]:
+def unbroken(origin: source.Source, plan: Plan) -> Collection[str]:
     """The names of CHECKs that no row breaks, as far as one look at the table tells."""
     known = {check.name: _translated(plan, check) for check in plan.target.checks}
     terms = [f"not ({expression})" for expression in known.values() if expression]
@@ -34,24 +33,24 @@ def unbroken(source: Source, plan: Plan) -> Collection[str]:
         return ()
     query = f"select exists (select 1 from {quoted(plan.source.name)} where {' or '.join(terms)})"
     try:
-        ((some,),) = source.connection.execute(query)
+        ((some,),) = origin.connection.execute(query)
     except sqlite3.OperationalError:
         return ()
     return () if some else [name for name, expression in known.items() if expression]
 
 
 def broken(
-    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: single.Decide
+    origin: source.Source, asker: Asker, plan: Plan, check: wanted.Check, decide: single.Decide
 ) -> Iterator[Row]:
     """The rows that break a CHECK, before any is sent; `decide` is what is done about bad values.
 
     Raises UnjudgedError.
     """
-    rows = _by_sqlite(source, plan, check)
-    return _by_server(source, asker, plan, check, decide) if rows is None else rows
+    rows = _by_sqlite(origin, plan, check)
+    return _by_server(origin, asker, plan, check, decide) if rows is None else rows
 
 
-def _by_sqlite(source: Source, plan: Plan, check: wanted.Check) -> Iterator[Row] | None:
+def _by_sqlite(origin: source.Source, plan: Plan, check: wanted.Check) -> Iterator[Row] | None:
     """None where SQLite has no words for this CHECK."""
     expression = _translated(plan, check)
     if expression is None:
@@ -61,11 +60,19 @@ def _by_sqlite(source: Source, plan: Plan, check: wanted.Check) -> Iterator[Row]
     names = [*keys, *(quoted(plan.names.all[name]) for name in used)]
     query = f"select {', '.join(names)} from {quoted(plan.source.name)} where not ({expression})"
     try:
-        rows = source.connection.execute(query)
+        with source.any_text(origin.connection):
+            rows = origin.connection.execute(query)
     except sqlite3.OperationalError:
         return None
-    width = len(keys)
-    return (Row(row[:width], used, row[width:]) for row in rows)
+    return _rows(origin, rows, len(keys), used)
+
+
+def _rows(
+    origin: source.Source, rows: sqlite3.Cursor, width: int, used: Sequence[str]
+) -> Iterator[Row]:
+    with source.any_text(origin.connection):
+        for row in rows:
+            yield Row(row[:width], used, row[width:])
 
 
 def _translated(plan: Plan, check: wanted.Check) -> str | None:
@@ -74,14 +81,14 @@ def _translated(plan: Plan, check: wanted.Check) -> str | None:
 
 
 def _by_server(
-    source: Source, asker: Asker, plan: Plan, check: wanted.Check, decide: single.Decide
+    origin: source.Source, asker: Asker, plan: Plan, check: wanted.Check, decide: single.Decide
 ) -> Iterator[Row]:
     pairs = [pair for pair in plan.pairs if pair.column.name in check.columns]
     if not check.pure or not pairs or len(pairs) < len(check.columns):
         raise UnjudgedError
     columns = [pair.column for pair in pairs]
     width = len(plan.source.keys)
-    for rows in reading.chunks(source, plan.source, [pair.source for pair in pairs]):
+    for rows in reading.chunks(origin, plan.source, [pair.source for pair in pairs]):
         texts = [_texts(pairs, row[width:], decide) for row in rows]
         fitting = [row for row, text in zip(rows, texts, strict=True) if text is not None]
         try:

@@ -128,26 +128,31 @@ class Load:
             self._connection.execute(statement)
             counter.add(1)
 
-    def restart_sequences(self, source: Source) -> int:
-        """Let every sequence go on after the highest number that was given, here or there."""
-        count = 0
+    def restart_sequences(self, source: Source) -> None:
+        """Let every sequence go on after the highest number that was given, here or there.
+
+        One may number several tables.
+        """
+        following: dict[str, int] = {}
         for plan in self.plans:
             for sequence in plan.target.sequences:
                 if sequence.increment > 0:
-                    self._restart(plan, sequence, source.sequence(plan.source.name))
-                    count += 1
-        return count
+                    after = self._after(plan, sequence, source.sequence(plan.source.name))
+                    following[sequence.name] = max(after, following.get(sequence.name, after))
+        for name, number in following.items():
+            query = "select seqmax from pg_catalog.pg_sequence where seqrelid = $1::regclass"
+            (most,) = self._connection.row(query, name)
+            if number <= most:
+                self._connection.execute(f"alter sequence {name} restart with {number}")
 
-    def _restart(self, plan: Plan, sequence: wanted.Numbering, given: int) -> None:
+    def _after(self, plan: Plan, sequence: wanted.Numbering, given: int) -> int:
         column = libpq.identifier(sequence.column)
-        (highest, most, first) = self._connection.row(
-            f"select (select max({column}) from {plan.target.sql})::int8, seqmax, seqstart"
+        (highest, first) = self._connection.row(
+            f"select (select max({column}) from {plan.target.sql})::int8, seqstart"
             " from pg_catalog.pg_sequence where seqrelid = $1::regclass",
             sequence.name,
         )
-        following = max((highest or 0) + 1, given + 1, first)
-        if following <= most:
-            self._connection.execute(f"alter sequence {sequence.name} restart with {following}")
+        return int(max((highest or 0) + 1, given + 1, first))
 
     def commit(self) -> None:
         """Keep everything, which is not to be kept already."""

@@ -1,5 +1,6 @@
 """The rows of a table by its keys, in chunks of bounded size, whatever the values' lengths."""
 
+import codecs
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move.source import Source, Table
+from bootstrap.move import source
 
 # A chunk holds at most this many bytes of values, by the limit that SQLite is given for one value.
 CHUNK_BYTES = 6_000_000
@@ -33,15 +34,17 @@ class Huge:
     def whole(self) -> str | bytes:
         """The value itself, for a column that does not take it in pieces."""
         raw = b"".join(self.pieces())
-        return raw if self.kind is bytes else _text(raw)
+        return raw if self.kind is bytes else source.decoded(raw)
 
 
-def chunks(source: Source, table: Table, columns: Sequence[str]) -> Iterator[list[Row]]:
+def chunks(
+    origin: source.Source, table: source.Table, columns: Sequence[str]
+) -> Iterator[list[Row]]:
     """The rows of a table: the values of its keys, then those of `columns`.
 
     A row with a value over HUGE_BYTES comes alone, that value as a Huge.
     """
-    reader = _Reader(source.connection, table, columns)
+    reader = _Reader(origin.connection, table, columns)
     level, calm = 0, 0
     while True:
         count = CHUNK_ROWS[level]
@@ -63,19 +66,17 @@ def chunks(source: Source, table: Table, columns: Sequence[str]) -> Iterator[lis
             reader.after = row[: len(table.keys)]
 
 
-def _text(raw: bytes) -> str:
-    """Bytes that are no UTF-8 become lone surrogates."""
-    return raw.decode("utf-8", "surrogateescape")
-
-
 class _Reader:
     """Reads from one table the rows `after` one by its key, or the first ones."""
 
-    def __init__(self, connection: sqlite3.Connection, table: Table, columns: Sequence[str]):
+    def __init__(
+        self, connection: sqlite3.Connection, table: source.Table, columns: Sequence[str]
+    ) -> None:
         self._connection = connection
         self._table = table
         self._columns = columns
         self._names = [table.sql(name) for name in (*table.keys, *columns)]
+        ((self._encoding,),) = connection.execute("pragma encoding")
         self.after: Sequence[Any] | None = None
 
     def chunk(self, count: int) -> tuple[list[Row], bool]:
@@ -110,11 +111,8 @@ class _Reader:
 
     def _any_text(self, names: Sequence[str], count: int) -> list[Row]:
         """Up to `count` rows whose text need not be UTF-8."""
-        self._connection.text_factory = _text
-        try:
+        with source.any_text(self._connection):
             return self._select(names, count).fetchall()
-        finally:
-            self._connection.text_factory = str
 
     def _huge(self, column: str, rowid: Any, kind: str) -> Huge | None:
         if not self._table.has_rowid:
@@ -123,10 +121,18 @@ class _Reader:
         def opened() -> sqlite3.Blob:
             return self._connection.blobopen(self._table.name, column, rowid, readonly=True)
 
-        def pieces() -> Iterator[bytes]:
+        def raw() -> Iterator[bytes]:
             with opened() as blob:
                 while piece := blob.read(PIECE_BYTES):
                     yield piece
+
+        def pieces() -> Iterator[bytes]:
+            if kind == "blob" or self._encoding == "UTF-8":
+                yield from raw()
+                return
+            decoder = codecs.getincrementaldecoder(self._encoding)("surrogatepass")
+            for piece in raw():
+                yield decoder.decode(piece).encode("utf-8", "surrogatepass")
 
         try:
             with opened() as blob:
@@ -139,10 +145,12 @@ class _Reader:
     def _select(self, names: Sequence[str], count: int) -> sqlite3.Cursor:
         keys = ", ".join(map(self._table.sql, self._table.keys))
         where = ""
+        after: list[Any] = []
         if self.after is not None:
-            where = f" where ({keys}) > ({', '.join('?' * len(self.after))})"
+            marks, after = source.bound(self.after)
+            where = f" where ({keys}) > ({marks})"
         table = quoted(self._table.name)
         return self._connection.execute(
             f"select {', '.join(names)} from {table}{where} order by {keys} limit {count}",
-            tuple(self.after or ()),
+            after,
         )

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrap.libpq import identifier as quoted
-from bootstrap.move import checks, judge, scan, single, wanted
+from bootstrap.move import checks, judge, scan, single, source, wanted
 from bootstrap.move.asker import Asker
 from bootstrap.move.findings import Findings
 from bootstrap.move.forms import NULL, BadValueError
 from bootstrap.move.mapping import Plan
 from bootstrap.move.problems import Action, Class, Problem
-from bootstrap.move.source import Source
 
 
 @dataclass
@@ -44,13 +43,13 @@ class Relations:
 
     def __init__(
         self,
-        source: Source,
+        origin: source.Source,
         plans: Sequence[Plan],
         findings: Findings,
         amended: Amended,
         asker: Asker,
     ) -> None:
-        self._source = source
+        self._source = origin
         self._plans = {plan.name: plan for plan in plans}
         self._findings = findings
         self._asker = asker
@@ -180,10 +179,11 @@ class Relations:
             f" (partition by {', '.join(values)} order by {', '.join(keys)}) as place"
             f" from {quoted(plan.source.name)} where {' and '.join(some)}) where place > 1"
         )
-        for row in self._source.connection.execute(query):
-            width = len(keys)
-            found = ", ".join(single.shown(value) for value in row[width:-1])
-            self._report(plan, "duplicate", columns, row[:width], found, what)
+        width = len(keys)
+        with source.any_text(self._source.connection):
+            for row in self._source.connection.execute(query):
+                found = ", ".join(single.shown(value) for value in row[width:-1])
+                self._report(plan, "duplicate", columns, row[:width], found, what)
 
     def _normal(self, plan: Plan, column: str, name: str) -> str:
         """SQL for a value as the target prints it: two that look different may be the same."""
@@ -191,12 +191,20 @@ class Relations:
         function = f"normal_{plan.name}_{column}".encode("ascii", "replace").decode()
         function = "".join(letter if letter.isalnum() else "_" for letter in function)
 
-        def normal(value: Any) -> Any:
+        def normal(value: Any, kind: str) -> Any:
+            if kind == "text":
+                # No function is given a text that is no UTF-8.
+                value = bytes.fromhex(value).decode(encoding, errors)
             text = single.printed(pair, value, self._decide)
             return None if text == NULL else text
 
-        self._source.connection.create_function(function, 1, normal, deterministic=True)
-        return f"{function}({quoted(name)})"
+        connection = self._source.connection
+        ((encoding,),) = connection.execute("pragma encoding")
+        errors = "surrogateescape" if encoding == "UTF-8" else "replace"
+        connection.create_function(function, 2, normal, deterministic=True)
+        own = quoted(name)
+        kind = f"typeof({own})"
+        return f"{function}(iif({kind} = 'text', hex({own}), {own}), {kind})"
 
     # -- checks -----------------------------------------------------------------------------------
 
@@ -228,7 +236,9 @@ class Relations:
         width = len(keys)
         what = f"a row of {reference.table} with this {', '.join(reference.referred)}"
         left_out = self.amended.left_out.get(plan.name, set())
-        for row in self._source.connection.execute(query).fetchall():
+        with source.any_text(self._source.connection):
+            rows = self._source.connection.execute(query).fetchall()
+        for row in rows:
             key = row[:width]
             if key in left_out or key in blank:
                 continue
@@ -242,7 +252,7 @@ class Relations:
         if parent is None or None in theirs:
             return " where true"
         on = " and ".join(
-            f"p.{quoted(name)} = c.{quoted(own)}"
+            f"p.{quoted(name)} = c.{quoted(own)} collate binary"
             for name, own in zip(theirs, names, strict=True)
             if name is not None
         )
@@ -261,9 +271,9 @@ class Relations:
         columns = [f"k{place}" for place in range(len(parent.source.keys))]
         run("drop table if exists temp.left_out")
         run(f"create temp table left_out ({', '.join(columns)})")
-        self._source.connection.executemany(
-            f"insert into temp.left_out values ({', '.join('?' * len(columns))})", left_out
-        )
+        for key in left_out:
+            marks, values = source.bound(key)
+            run(f"insert into temp.left_out values ({marks})", values)
         run(f"create index temp.left_out_key on left_out ({', '.join(columns)})")
         same = " and ".join(
             f"{column} = p.{parent.source.sql(name)}"

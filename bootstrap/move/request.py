@@ -77,7 +77,7 @@ def file(loaded: settings.Loaded, url: str | None) -> targets.Target:
         raise SettingsError(
             f"--from: wanted the URL of a SQLite file (sqlite:///FILE), found {found.identity}"
         )
-    if not found.path.exists():
+    if not found.path.is_file():
         raise SettingsError(
             f"there is no file {found.path} to move; name the one that holds the rows: "
             "--from sqlite:///FILE"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bootstrap import database, journal, libpq, target
-from bootstrap.errors import DriftError, Terminated
+from bootstrap.errors import Terminated
 from bootstrap.journal import Progress
 from bootstrap.move import described, mapping, scan, source, verify
 from bootstrap.move.asker import Asker
@@ -84,11 +84,6 @@ class Run:
             for problem in problems:
                 self.findings.add(problem)
             yield plans
-        except sqlite3.DatabaseError as error:
-            raise DriftError(
-                f"{self.request.path} cannot be read to its end: {error}; nothing was moved; "
-                "restore the file from a backup, or save what can be with sqlite3's .recover"
-            ) from error
         finally:
             self._asker.close()
 
@@ -98,18 +93,35 @@ class Run:
 
         What this run has checked already and nobody has written to is not checked again.
         """
-        lines: list[str] = []
         path = self.request.path
         stamp = source.stamp(path)
         if stamp == self._checked:
             yield
             return
-        thread = threading.Thread(target=lambda: lines.extend(source.integrity(path)), daemon=True)
+        came: list[source.Integrity | sqlite3.DatabaseError] = []
+
+        def check() -> None:
+            try:
+                came.append(source.integrity(path))
+            except sqlite3.DatabaseError as error:
+                came.append(error)
+
+        thread = threading.Thread(target=check, daemon=True)
         thread.start()
         yield
         thread.join()
+        (found,) = came
+        if isinstance(found, sqlite3.DatabaseError):
+            raise found
         self._checked = stamp
-        for line in lines:
+        if found.left_out is not None:
+            self.record.event(
+                "indexes_unchecked",
+                f"the indexes of {path} were not compared with its rows: {found.left_out}, which "
+                "only its app adds to SQLite; the rows themselves are all looked at",
+                level="warning",
+            )
+        for line in found.lines:
             self.findings.add(Problem("damaged", "", value=line, wanted="a sound file"))
 
     def examine(self, origin: source.Source, plans: Sequence[Plan]) -> Relations:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap import sqlite
-from bootstrap.errors import DriftError, RefusedError
+from bootstrap.errors import BootstrapdError, DriftError, LockError, RefusedError
 from bootstrap.libpq import identifier as quoted
 
 
@@ -28,7 +28,7 @@ class Table:
     def key(self, values: Sequence[Any]) -> dict[str, Any]:
         """How a row is named in reports."""
         names = ("rowid",) if self.has_rowid else self.keys
-        return dict(zip(names, values, strict=False))
+        return dict(zip(names, map(_named, values), strict=False))
 
 
 class Source:
@@ -93,54 +93,101 @@ class Source:
         return 0
 
 
+def _named(value: Any) -> Any:
+    """A part of a key, so that any report can hold it."""
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return value
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Source]:
     """The file in one read transaction, for the length of the block.
 
     With a write-ahead log the app may go on writing, which is not seen here; without one its
-    writes wait. Raises RefusedError where the file cannot be read as it stands.
+    writes wait. Raises RefusedError, LockError or DriftError where the file cannot be read as it
+    stands, also where only the block finds that out.
     """
-    connection = _connect(path, "ro")
     try:
-        try:
+        with contextlib.closing(_connect(path)) as connection:
             connection.execute("pragma temp_store = file")
             connection.execute("begin")
             connection.execute("select count(*) from sqlite_schema").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            connection = _alone(path, error)
-        except sqlite3.DatabaseError as error:
-            raise DriftError(f"{path} cannot be read as a SQLite database: {error}") from error
-        yield Source(connection, path)
-    finally:
-        connection.close()
+            yield Source(connection, path)
+    except sqlite3.DatabaseError as error:
+        raise unreadable(path, error) from error
 
 
-def _alone(path: Path, error: sqlite3.OperationalError) -> sqlite3.Connection:
-    """The file where nothing may be made beside it: only as it is, with no log left to apply."""
-    left = [
-        name
-        for name in (f"{path}-wal", f"{path}-journal")
-        if Path(name).exists() and Path(name).stat().st_size
-    ]
-    if left:
-        raise RefusedError(
-            f"{path} cannot be read as it stands: {error}; {left[0]} holds what a process was "
-            "writing when it ended or is writing now; let the app, or sqlite3, open and close the "
-            "file once, in a folder that it may write to, then run again"
-        ) from error
-    connection = _connect(path, "ro&immutable=1")
+def unreadable(path: Path, error: sqlite3.DatabaseError) -> BootstrapdError:
+    """What SQLite says of a file, in words that say what to do."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LockError(
+            f"another process has {path} to itself, and did not let go of it in "
+            f"{sqlite.BUSY_TIMEOUT_S:g} s; stop the app that uses it, then run this again"
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return RefusedError(
+            f"{path} could not be looked through: SQLite has no room to sort its rows ({error}); "
+            "nothing was moved; give it a folder with more room, SQLITE_TMPDIR=FOLDER and "
+            "TMPDIR=FOLDER, then run again"
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return _shut(path, error)
+    if code == sqlite3.SQLITE_NOTADB:
+        return DriftError(f"{path} cannot be read as a SQLite database: {error}")
+    if code == sqlite3.SQLITE_ERROR:
+        return DriftError(
+            f"{path} needs what only its app adds to SQLite: {error}; nothing was moved; take out "
+            "of a copy of it what needs that, then move the copy"
+        )
+    return DriftError(
+        f"{path} cannot be read to its end: {error}; nothing was moved; restore the file from a "
+        "backup, or save what can be with sqlite3's .recover"
+    )
+
+
+def _shut(path: Path, error: sqlite3.DatabaseError) -> RefusedError:
+    for name in (f"{path}-wal", f"{path}-journal"):
+        if Path(name).exists():
+            return RefusedError(
+                f"{path} cannot be read as it stands: {error}; {name} holds what a process was "
+                "writing when it ended or is writing now; let the app, or sqlite3, open and close "
+                "the file once, in a folder that it may write to, then run again"
+            )
+    return RefusedError(f"{path} cannot be read: {error}; check this user's rights to it")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite.connect(path, "ro", cached_statements=512)
+
+
+def decoded(raw: bytes) -> str:
+    """A text as it is; bytes that are no UTF-8 become lone surrogates."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+@contextlib.contextmanager
+def any_text(connection: sqlite3.Connection) -> Iterator[None]:
+    """Rows that are fetched in the block may hold text that is no UTF-8."""
+    before = connection.text_factory
+    connection.text_factory = decoded
     try:
-        connection.execute("begin")
-        connection.execute("select count(*) from sqlite_schema").fetchone()
-    except sqlite3.DatabaseError as second:
-        connection.close()
-        raise RefusedError(f"{path} cannot be read: {error}") from second
-    return connection
+        yield
+    finally:
+        connection.text_factory = before
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite.connect(path, mode, cached_statements=512)
+def bound(values: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Marks for values in SQL and what to give for them; a text that is no UTF-8 goes as bytes."""
+    marks, given = [], []
+    for value in values:
+        odd = isinstance(value, str) and decoded(value.encode("utf-8", "replace")) != value
+        marks.append("cast(? as text)" if odd else "?")
+        given.append(value.encode("utf-8", "surrogateescape") if odd else value)
+    return ", ".join(marks), given
 
 
 def stamp(path: Path) -> str:
@@ -154,17 +201,32 @@ def stamp(path: Path) -> str:
     return "/".join(parts)
 
 
-def integrity(path: Path) -> list[str]:
+@dataclass(frozen=True)
+class Integrity:
+    """What is wrong with a file; why indexes were `left_out`, which its app alone can compare."""
+
+    lines: Sequence[str]
+    left_out: str | None = None
+
+
+def integrity(path: Path) -> Integrity:
     """What integrity_check says of the file, by a connection of its own; nothing when it is sound.
 
-    NOT NULL and CHECK of the file's own tables are left to the scan, which names the rows.
+    NOT NULL and CHECK of the file's own tables are left to the scan, which names the rows. Raises
+    sqlite3.DatabaseError where the file cannot be asked at all.
     """
-    connection = _connect(path, "ro")
-    try:
-        lines = [row[0] for row in connection.execute("pragma integrity_check(1000)")]
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
-    finally:
-        connection.close()
-    told = ("ok", "NULL value in ", "CHECK constraint failed in ", "non-unique entry in ")
-    return [line for line in lines if not line.startswith(told)]
+    left_out = None
+    with contextlib.closing(_connect(path)) as connection:
+        for check in ("integrity_check", "quick_check"):
+            try:
+                found = connection.execute(f"pragma {check}(1000)").fetchall()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+                    raise
+                left_out = str(error)
+                continue
+            except sqlite3.DatabaseError as error:
+                return Integrity([str(error)], left_out)
+            told = ("ok", "NULL value in ", "CHECK constraint failed in ", "non-unique entry in ")
+            return Integrity([line for (line,) in found if not line.startswith(told)], left_out)
+    return Integrity([], left_out)

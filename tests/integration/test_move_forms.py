@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +91,66 @@ def test_reals(printed: Printed, value: float) -> None:
 def test_numerics(printed: Printed, thousandths: int, type_: str) -> None:
     value = thousandths / 1000
     assert text(form(type_), value) == printed(type_, repr(value).removesuffix(".0"))
+
+
+def as_number(type_: str, written: str) -> Any:
+    """What a text is converted to where that is allowed."""
+    with pytest.raises(forms.BadValueError) as caught:
+        form(type_).one(written)
+    assert caught.value.kind == "storage_class"
+    return caught.value.fixes.get("convert")
+
+
+@pytest.mark.parametrize(
+    ("type_", "written"),
+    [
+        ("numeric", "12.50"),
+        ("numeric", " -1e-5"),
+        ("numeric", "1E+30"),
+        ("numeric", "-Infinity"),
+        ("numeric(20,2)", "12345678901234567.89"),
+        ("numeric(20,2)", "0e50"),
+        ("numeric(9,2)", "nan"),
+        ("float8", "0.1"),
+        ("float8", "1e22"),
+        ("float8", "NaN"),
+        ("float8", "-inf"),
+        ("float4", ".1"),
+        ("float4", "nan"),
+        ("float4", "Infinity"),
+    ],
+)
+def test_a_text_that_is_a_number_becomes_that_number(
+    printed: Printed, type_: str, written: str
+) -> None:
+    assert text(form(type_), as_number(type_, written)) == printed(type_, written)
+
+
+@pytest.mark.parametrize(
+    ("type_", "written"),
+    [
+        ("numeric(9,2)", "1.005"),
+        ("numeric(9,2)", "1e5000"),
+        ("numeric(9,2)", "1e-5000"),
+        ("numeric(9,2)", "inf"),
+        ("float8", "12345678901234567890"),
+        ("float8", "1e400"),
+        ("float8", "1e-400"),
+        ("float4", "16777217"),
+        ("float4", "1e39"),
+        ("float4", "1e400"),
+    ],
+)
+def test_a_text_of_more_digits_than_the_column_keeps_is_not_cut(type_: str, written: str) -> None:
+    with pytest.raises(forms.BadValueError) as caught:
+        form(type_).one(as_number(type_, written))
+    assert caught.value.kind == "precision"
+
+
+@pytest.mark.parametrize("type_", ["numeric", "float8", "float4"])
+@pytest.mark.parametrize("written", ["1_000", "\u0663", "0x10", "1e99999", "", ".", "nan 1"])
+def test_what_only_looks_like_a_number_is_none(type_: str, written: str) -> None:
+    assert as_number(type_, written) is None
 
 
 @given(st.floats(-1e6, 1e6))
@@ -318,6 +379,55 @@ def test_the_usual_ways_to_write_a_moment_are_read_together(written: str) -> Non
 @pytest.mark.parametrize("hour", ["24:00:00", "24:00:00.000000"])
 def test_the_end_of_a_day_is_looked_at_alone(hour: str) -> None:
     assert form("timestamp").many([f"2024-01-01 {hour}"], {str}) is None
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        dt.timedelta(days=3, seconds=5),
+        dt.timedelta(microseconds=1),
+        dt.timedelta(seconds=-5),
+        dt.timedelta(0),
+        dt.timedelta(days=40_000, hours=23),
+    ],
+)
+def test_a_length_of_time_as_sqlalchemy_keeps_it(server18: Server, length: dt.timedelta) -> None:
+    table = sa.Table("nap", sa.MetaData(), sa.Column("length", sa.Interval()))
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        table.create(connection)
+        connection.execute(table.insert().values(length=length))
+        kept = connection.exec_driver_sql("select length from nap").scalar_one()
+    engine.dispose()
+    assert isinstance(kept, str)
+    for value, rule in (
+        (kept, None),
+        (length // dt.timedelta(microseconds=1), "epoch_us"),
+        (length.total_seconds(), "epoch_s"),
+    ):
+        with psycopg.connect(server18.url("postgres")) as connection:
+            sent = text(interval(rule), value)
+            assert connection.execute("select %s::interval", [sent]).fetchall() == [(length,)]
+
+
+def interval(rule: str | None = None) -> forms.Form:
+    column = wanted.Column("x", "interval", "other", (), True, False, False, bare="interval")
+    return forms.of(column, rule, lambda _, texts: {each: each for each in texts})
+
+
+@pytest.mark.parametrize("value", [5, 5.0, b"5", "1970-02-30 00:00:00"])
+def test_what_is_no_length_of_time(value: Any) -> None:
+    assert interval().many([value], {type(value)}) is None
+    with pytest.raises(forms.BadValueError) as caught:
+        interval().one(value)
+    assert caught.value.kind == "time"
+
+
+@pytest.mark.parametrize("written", ["2024-W01-1", "2024-1-01x", "20240101", "2024-02-30"])
+def test_what_is_no_date(written: str) -> None:
+    assert form("date").many([written], {str}) is None
+    with pytest.raises(forms.BadValueError):
+        form("date").one(written)
 
 
 @pytest.mark.parametrize(

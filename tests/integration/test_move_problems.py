@@ -340,7 +340,7 @@ def test_a_file_that_stays_as_it_was_is_checked_for_damage_once(
 ) -> None:
     check, checked = source.integrity, []
 
-    def counted(path: Path) -> list[str]:
+    def counted(path: Path) -> source.Integrity:
         checked.append(path)
         return check(path)
 
@@ -455,7 +455,45 @@ WRONG = {
     "--rejects /nowhere/x": "--rejects /nowhere/x: it cannot be written: No such file",
     "--database-url sqlite:///x.db": "the settings lead to SQLite",
     "--from sqlite:///nothing.db": "nothing.db to move; name the one that holds the rows",
+    "--from sqlite:////tmp": "there is no file /tmp to move; name the one that holds the rows",
 }
+
+
+def test_what_only_the_app_can_read_is_left_out_if_that_is_said(stranger: Stranger) -> None:
+    with closing(sqlite3.connect(stranger.file)) as connection:
+        connection.create_function("shout", 1, str.upper, deterministic=True)
+        connection.executescript(
+            "create index team_shout on team (shout(name));"
+            "alter table team add column loud text as (shout(name)) virtual;"
+            "pragma writable_schema = on;"
+            "insert into sqlite_schema values"
+            " ('table', 'near', 'near', 0, 'create virtual table near using vectors(v)')"
+        )
+    assert problems(stranger.move("--dry-run")) == [
+        ("unknown_column", "team", "loud", {}),
+        ("unknown_table", "near", None, {}),
+    ]
+    moved = stranger.move("--policy unknown_column=leave --policy unknown_table=leave").expect(0)
+    assert (
+        f"the indexes of {stranger.file} were not compared with its rows: unknown function: "
+        "shout(), which only its app adds to SQLite; the rows themselves are all looked at"
+    ) in moved.stderr
+    assert stranger.rows("select id, name from team") == [(1, "red")]
+
+
+def test_keys_that_are_no_utf8_are_listed_like_other_values(stranger: Stranger) -> None:
+    stranger.execute(
+        "insert into team values (2, 12), (3, cast(x'ff' as text)), (4, cast(x'ff' as text))",
+        "insert into item (must, team_id) values ('x', cast(x'ff' as text))",
+    )
+    assert sorted(problems(stranger.move("--dry-run")), key=repr) == [
+        ("duplicate", "team", "name", {"rowid": 4}),
+        ("orphan", "item", "team_id", {"rowid": 1}),
+        ("storage_class", "item", "team_id", {"rowid": 1}),
+        ("storage_class", "team", "name", {"rowid": 2}),
+        ("utf8", "team", "name", {"rowid": 3}),
+        ("utf8", "team", "name", {"rowid": 4}),
+    ]
 
 
 def test_options_that_make_no_sense(stranger: Stranger) -> None:

@@ -34,6 +34,9 @@ create table word (language varchar(2), word text, doc jsonb, score double preci
   at timestamptz, price numeric(8,2), data bytea, code uuid, primary key (language, word));
 create index word_at on word (at);
 create table count (n integer primary key);
+create sequence lots;
+create table goose (id bigint primary key default nextval('lots'));
+create table duck (id bigint primary key default nextval('lots'));
 create function louder() returns trigger language plpgsql as
   'begin new.name := new.name || ''!''; return new; end';
 create trigger louder before insert on hen for each row execute function louder();
@@ -50,6 +53,10 @@ create table nobody (id integer primary key);
 create table word (language text, word text, doc text, score real, flag boolean, at text,
   price numeric, data blob, code text, primary key (language, word)) without rowid;
 create table count (n integer primary key);
+create table goose (id integer primary key);
+create table duck (id integer primary key);
+insert into duck values (50);
+insert into goose values (3);
 """
 
 
@@ -157,7 +164,8 @@ def test_circles_triggers_indexes_and_sequences_are_as_before(farm: Farm) -> Non
     moved = farm.move().expect(0).json()
     assert farm.rows(_CATALOG) == before
     counts = {table["name"]: table["moved"] for table in moved["tables"]}
-    assert counts == {"count": 0, "egg": ROWS, "hen": ROWS - 1, "nobody": 0, "word": ROWS}
+    few = {"count": 0, "duck": 1, "goose": 1, "nobody": 0}
+    assert counts == {**few, "egg": ROWS, "hen": ROWS - 1, "word": ROWS}
     # No trigger has touched a row or made one.
     assert farm.rows("select name, shout from hen where id = 7") == [("hen 7", "HEN 7")]
     assert farm.rows(f"select word, doc::text, price::text from word where {TENTH}") == [
@@ -173,6 +181,9 @@ def test_circles_triggers_indexes_and_sequences_are_as_before(farm: Farm) -> Non
         assert connection.execute("insert into nobody default values returning id").fetchall() == [
             (5,)
         ]
+        # What numbers two tables goes on after both.
+        new = connection.execute("insert into goose default values returning id")
+        assert new.fetchall() == [(51,)]
     with psycopg.connect(farm.url) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
         connection.execute("insert into hen (egg_id, name) values (99999, 'y')")
 

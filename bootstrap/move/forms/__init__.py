@@ -41,4 +41,6 @@ def of(column: Column, rule: str | None, ask: Ask) -> Form:
     if column.base in simple:
         return simple[column.base]()
     asked = others.Asked(column, ask)
+    if column.bare == "interval":
+        return others.Interval(asked, rule)
     return others.Array(asked) if column.type.endswith("[]") else asked

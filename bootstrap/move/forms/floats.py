@@ -3,6 +3,7 @@
 import decimal
 import fractions
 import math
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from bootstrap.move.forms.form import BadValueError, Fixes, Kinds
 
 _HALVES = 2.0**53
+# An exponent of any length could stand for more digits than there is memory.
+_DIGITS = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\s*", re.ASCII)
+_ENDLESS = re.compile(r"\s*(?:[-+]?inf(?:inity)?|nan)\s*", re.ASCII | re.IGNORECASE)
 
 
 class Double:
@@ -22,20 +26,19 @@ class Double:
         if max(values) >= 1e15 or min(values) <= -1e15:
             return None
         joined = "\0".join(map(float.__repr__, values)) + "\0"
-        if "e" in joined:
+        if "e" in joined or "n" in joined:
             return None
         return joined.replace(".0\0", "\0").split("\0")[:-1]
 
     def one(self, value: Any) -> str:
         if isinstance(value, float):
             return text(value)
-        if isinstance(value, int):
-            if int(float(value)) != value:
-                raise BadValueError(
-                    "precision", "a number that a double holds", {"round": float(value)}
-                )
-            return text(float(value))
-        raise BadValueError("storage_class", "a number", as_float(value))
+        if not isinstance(value, int | decimal.Decimal):
+            raise BadValueError("storage_class", "a number", as_number(value))
+        nearest = float(value)
+        if exact(nearest if isinstance(value, decimal.Decimal) else int(nearest)) != value:
+            raise BadValueError("precision", "a number that a double holds", _rounded(nearest))
+        return text(nearest)
 
 
 class Single:
@@ -45,18 +48,20 @@ class Single:
         return None
 
     def one(self, value: Any) -> str:
-        if not isinstance(value, int | float):
-            raise BadValueError("storage_class", "a number", as_float(value))
+        if not isinstance(value, int | float | decimal.Decimal):
+            raise BadValueError("storage_class", "a number", as_number(value))
+        if isinstance(value, float) and not math.isfinite(value):
+            return text(value)
         try:
             (single,) = struct.unpack("f", struct.pack("f", value))
         except OverflowError:
-            raise BadValueError("precision", "a number that a real holds") from None
+            single = math.inf
         if math.isinf(single):
-            return text(single)
+            raise BadValueError("precision", "a number that a real holds")
         shortest = _inside(single, _next_single)
-        if float(shortest) != value:
+        if decimal.Decimal(shortest) != exact(value):
             raise BadValueError(
-                "precision", "a number that a real holds", {"round": float(shortest)}
+                "precision", "a number that a real holds", _rounded(float(shortest))
             )
         return _spelt(shortest, turn=6)
 
@@ -69,16 +74,28 @@ def _next_single(value: float, towards: float) -> float:
     return math.copysign(beside, value)
 
 
-def as_float(value: Any) -> Fixes:
-    """What could be put for a text that is a number."""
-    try:
-        return {"convert": float(value)} if isinstance(value, str) else {}
-    except ValueError:
-        return {}
+def exact(number: float | decimal.Decimal) -> decimal.Decimal:
+    """A number by the digits that it is written with."""
+    return number if isinstance(number, decimal.Decimal) else decimal.Decimal(repr(number))
+
+
+def as_number(value: Any) -> Fixes:
+    """What could be put for a text that is a number: one with all its digits."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return {"convert": decimal.Decimal(value.strip())}
+    if isinstance(value, str) and _ENDLESS.fullmatch(value):
+        return {"convert": float(value)}
+    return {}
+
+
+def _rounded(nearest: float) -> Fixes:
+    return {"round": nearest} if math.isfinite(nearest) else {}
 
 
 def text(value: float) -> str:
     """The shortest digits that are this number, as PostgreSQL writes them."""
+    if math.isnan(value):
+        return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     shortest = repr(value) if abs(value) < _HALVES else _inside(value, math.nextafter)

@@ -1,6 +1,7 @@
 """Booleans, integers and decimal numbers."""
 
 import decimal
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -97,21 +98,24 @@ class Numeric:
 
     def one(self, value: Any) -> str:
         if not isinstance(value, int | float | decimal.Decimal):
-            raise BadValueError("storage_class", "a number", floats.as_float(value))
-        if value in (float("inf"), float("-inf")):
-            if self._places is not None:
+            raise BadValueError("storage_class", "a number", floats.as_number(value))
+        if isinstance(value, float) and not math.isfinite(value):
+            if self._places is not None and math.isinf(value):
                 raise BadValueError("precision", "a finite number")
-            return floats.text(float(value))
-        number = decimal.Decimal(str(value))
+            return floats.text(value)
+        number = floats.exact(value)
         if number == 0:
             number = abs(number)
         if self._places is None:
             text = format(number, "f")
             return text[:-2] if isinstance(value, float) and text.endswith(".0") else text
+        too_wide = BadValueError("precision", f"at most {self._whole} digits before the point")
+        if number and number.adjusted() >= self._whole:
+            raise too_wide
         with decimal.localcontext(decimal.Context(prec=2000)):
             rounded = number.quantize(decimal.Decimal(1).scaleb(-self._places), _HALF_UP)
         if abs(rounded) >= decimal.Decimal(10) ** self._whole:
-            raise BadValueError("precision", f"at most {self._whole} digits before the point")
+            raise too_wide
         if rounded != number:
             raise BadValueError(
                 "precision", f"at most {self._places} digits after the point", {"round": rounded}

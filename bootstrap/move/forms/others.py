@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from bootstrap.move.forms import jsontext, texts
+from bootstrap.move.forms import jsontext, texts, times
 from bootstrap.move.forms.form import Ask, BadValueError, Kinds
 from bootstrap.move.wanted import Column
 
@@ -100,6 +100,23 @@ class Asked:
             if found is not None:
                 return texts.escaped(found)
         raise BadValueError("other", f"a value of type {self._column.type}")
+
+
+class Interval:
+    """interval, by what the server makes of it in PostgreSQL's words."""
+
+    def __init__(self, asked: Asked, rule: str | None) -> None:
+        self._asked = asked
+        self._rule = rule
+
+    def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:  # noqa: ARG002
+        try:
+            return self._asked.many([times.long(value, self._rule) for value in values], {str})
+        except BadValueError:
+            return None
+
+    def one(self, value: Any) -> str:
+        return self._asked.one(times.long(value, self._rule))
 
 
 class Array:

@@ -25,6 +25,7 @@ _SHAPES: Mapping[int, str] = {
 _UNITS: Mapping[str, int] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001
 _ISO = "an ISO 8601 time"
+_SINCE_1970 = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{6})?", re.ASCII)
 
 
 def learn(known: set[str], texts: set[str], parse: Callable[[str], object]) -> bool:
@@ -109,14 +110,22 @@ class Moment:
 
     def _counted(self, value: float) -> tuple[dt.datetime, str]:
         assert self._rule is not None
-        exact = decimal.Decimal(repr(value)) * _UNITS[self._rule]
         try:
-            if exact != exact.to_integral_value():
-                raise BadValueError("time", "a count of whole microseconds")
-            moment = _EPOCH + dt.timedelta(microseconds=int(exact))
-        except (ArithmeticError, ValueError):
+            moment = _EPOCH + _length(value, self._rule)
+        except OverflowError:
             raise BadValueError("time", "a time before the year 10000") from None
         return moment.replace(microsecond=0), f"{moment.microsecond:06}"
+
+
+def _length(value: float, rule: str) -> dt.timedelta:
+    """How long so many units of the rule are."""
+    exact = decimal.Decimal(repr(value)) * _UNITS[rule]
+    try:
+        if exact != exact.to_integral_value():
+            raise BadValueError("time", "a count of whole microseconds")
+        return dt.timedelta(microseconds=int(exact))
+    except (ArithmeticError, ValueError):
+        raise BadValueError("time", "a time before the year 10000") from None
 
 
 class Date:
@@ -127,17 +136,44 @@ class Date:
         self._dates: set[str] = set()
 
     def many(self, values: Sequence[Any], kinds: Kinds) -> Sequence[str] | None:
-        if kinds != {str} or set(map(len, values)) != {10}:
+        if kinds != {str}:
             return None
-        if not all(value[4] == "-" for value in values):
-            return None
-        return values if learn(self._dates, set(values), dt.date.fromisoformat) else None
+        return values if learn(self._dates, set(values), _date) else None
 
     def one(self, value: Any) -> str:
         date, _, time = self._moment.one(value).partition(" ")
         if time != "00:00:00":
             raise BadValueError("time", "a date without a time of day")
         return date
+
+
+def _date(text: str) -> dt.date:
+    # Python also reads dates by the week.
+    if text.translate(_DIGITS) != "0000-00-00":
+        raise ValueError(text)
+    return dt.date.fromisoformat(text)
+
+
+def long(value: Any, rule: str | None) -> str:
+    """A length of time, in words that PostgreSQL knows.
+
+    SQLAlchemy writes it to SQLite as the moment that long after 1970 began; a number of some unit
+    it is only by the rule for the column. Raises BadValueError.
+    """
+    if isinstance(value, str):
+        found = _SINCE_1970.fullmatch(value)
+        if found is None:
+            return value
+        try:
+            length = dt.datetime.fromisoformat(value) - _EPOCH
+        except ValueError:
+            raise BadValueError("time", f"{_ISO} that exists") from None
+    elif isinstance(value, int | float) and rule is not None:
+        length = _length(value, rule)
+    else:
+        hint = "" if rule or isinstance(value, bytes) else " (or a rule: --time)"
+        raise BadValueError("time", f"an interval{hint}")
+    return f"{length.days} days {length.seconds}.{length.microseconds:06} seconds"
 
 
 class TimeOfDay:
