@@ -14,6 +14,7 @@ from bootstrap import (
     libpq,
     migrate,
     obstacles,
+    opening,
     pin,
     postgres,
     validate,
@@ -69,6 +70,19 @@ def check_identity(place: Place, request: Request) -> None:
     identity = fence.identity(request.path)
     if known is None or identity is None or known != identity:
         pin.check(place.here, place.base.look(), place.record)
+
+
+def check_way(place: Place, logbook: Logbook) -> None:
+    """Raise before a long look at the file what would only stop the move after it."""
+    sight = place.base.look()
+    opening.refuse_pooler(place.here, place.base, sight)
+    place.require_writable(sight)
+    # A move that was killed may have left what the revisions put in.
+    if not logbook.begun():
+        assert isinstance(place.base, postgres.Postgres)
+        _, version = database.version_table(place.here.app)
+        tables = described.tables(place.base.connection, version).values()
+        check_empty(place, logbook, rows(place.base.connection, tables))
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ ALLOWED: Mapping[Class, tuple[Action, ...]] = {
     "integer_range": _VALUE,
     "precision": (*_VALUE, "round"),
     "too_long": (*_VALUE, "truncate"),
-    "time": _VALUE,
+    "time": (*_VALUE, "round"),
     "json": _VALUE,
     "nul": (*_VALUE, "strip"),
     "utf8": (*_VALUE, "strip"),

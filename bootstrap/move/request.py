@@ -94,7 +94,7 @@ def _times(texts: Sequence[str]) -> dict[str, TimeForm]:
     for text in texts:
         column, _, form = text.rpartition("=")
         known = next((each for each in TIME_FORMS if each == form), None)
-        if known is None or column.count(".") != 1:
+        if known is None or "." not in column:
             raise SettingsError(
                 f"--time {text}: wanted TABLE.COLUMN=FORM with one of {', '.join(TIME_FORMS)}"
             )

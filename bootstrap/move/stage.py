@@ -35,6 +35,7 @@ def move(place: Place, request: Request) -> Moved:
             return _scan(run)
         prepare.check_identity(place, request)
         if _is_new(run):
+            prepare.check_way(place, _logbook(run))
             _scan_first(run)
         with place.recording():
             moved = _moved_before(run, watching) or _move(run, watching)

@@ -415,6 +415,26 @@ def interval(rule: str | None = None) -> forms.Form:
     return forms.of(column, rule, lambda _, texts: {each: each for each in texts})
 
 
+@pytest.mark.parametrize("type_", ["timestamp", "timestamptz", "timestamp(0)", "timestamptz(3)"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-06-01T12:00:00.1234567Z",
+        "2024-06-01 12:00:00.123456499",
+        "2024-12-31 23:59:59.999999999",
+        "0001-01-01 00:00:00.000600001",
+    ],
+)
+def test_a_finer_fraction_is_rounded_where_that_is_allowed(
+    printed: Printed, type_: str, written: str
+) -> None:
+    column = form(type_)
+    with pytest.raises(forms.BadValueError) as caught:
+        column.one(written)
+    assert caught.value.kind == "time"
+    assert text(column, caught.value.fixes["round"]) == printed(type_, written)
+
+
 @pytest.mark.parametrize("value", [5, 5.0, b"5", "1970-02-30 00:00:00"])
 def test_what_is_no_length_of_time(value: Any) -> None:
     assert interval().many([value], {type(value)}) is None

@@ -454,6 +454,8 @@ WRONG = {
     "--time item.title=epoch_s --dry-run": "--time item.title: the target has no such column",
     "--rejects /nowhere/x": "--rejects /nowhere/x: it cannot be written: No such file",
     "--database-url sqlite:///x.db": "the settings lead to SQLite",
+    "--time at=epoch_s": "--time at=epoch_s: wanted TABLE.COLUMN=FORM with one of epoch_s,",
+    "--time main.item.at=epoch_s": "--time main.item.at: the target has no such column of times",
     "--from sqlite:///nothing.db": "nothing.db to move; name the one that holds the rows",
     "--from sqlite:////tmp": "there is no file /tmp to move; name the one that holds the rows",
 }

@@ -222,6 +222,9 @@ def test_a_target_with_rows_is_left_alone(farm18: Farm) -> None:
     assert (
         "holds rows already, in nobody (1); rows are moved into an empty database only" in refused
     )
+    long = farm18.move("-v --policy enum=skip").expect(5).stderr
+    assert "holds rows already" in long
+    assert "looking at every value" not in long
     assert farm18.rows("select (select count(*) from egg), (select count(*) from nobody)") == [
         (0, 1)
     ]

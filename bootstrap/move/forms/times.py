@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bootstrap.move.forms.form import BadValueError, Kinds
+from bootstrap.move.forms.form import BadValueError, Fixes, Kinds
 
 _MOMENT = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
@@ -87,8 +87,18 @@ class Moment:
         text = f"{moment.year:04}-{moment:%m-%d %H:%M:%S}"
         fraction = fraction.rstrip("0")
         if len(fraction) > self._digits:
-            raise BadValueError("time", f"at most {self._digits} digits after the second")
+            wanted = f"at most {self._digits} digits after the second"
+            raise BadValueError("time", wanted, self._rounded(moment, fraction))
         return f"{text}{f'.{fraction}' if fraction else ''}{self._suffix}"
+
+    def _rounded(self, moment: dt.datetime, fraction: str) -> Fixes:
+        unit = decimal.Decimal(1).scaleb(-self._digits)
+        part = decimal.Decimal(f"0.{fraction}").quantize(unit, decimal.ROUND_HALF_UP)
+        try:
+            near = moment + dt.timedelta(microseconds=int(part * 1_000_000))
+        except OverflowError:
+            return {}
+        return {"round": near.isoformat(" ", "microseconds")}
 
     def _read(self, text: str) -> tuple[dt.datetime, str]:
         found = _MOMENT.fullmatch(text.strip())
