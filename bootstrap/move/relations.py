@@ -237,13 +237,12 @@ class Relations:
         what = f"a row of {reference.table} with this {', '.join(reference.referred)}"
         left_out = self.amended.left_out.get(plan.name, set())
         with source.any_text(self._source.connection):
-            rows = self._source.connection.execute(query).fetchall()
-        for row in rows:
-            key = row[:width]
-            if key in left_out or key in blank:
-                continue
-            found = ", ".join(map(single.shown, row[width:]))
-            self._report(plan, "orphan", reference.columns, key, found, what)
+            for row in self._source.connection.execute(query):
+                key = row[:width]
+                if key in left_out or key in blank:
+                    continue
+                found = ", ".join(map(single.shown, row[width:]))
+                self._report(plan, "orphan", reference.columns, key, found, what)
 
     def _lost(self, reference: wanted.Reference, names: Sequence[str]) -> str:
         """The join that leaves rows of `c` whose row is not there, or not any more."""

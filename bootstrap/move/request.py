@@ -55,8 +55,10 @@ def read(
             f"rows are moved to PostgreSQL, and the settings lead to SQLite at "
             f"{loaded.target.identity}; name the target: --to postgresql://USER@HOST/NAME"
         )
+    origin = file(loaded, source)
+    _check_outputs(origin, {"--report": report, "--rejects": rejects})
     return Request(
-        source=file(loaded, source),
+        source=origin,
         policy=problems.policies(policies),
         times=_times(times),
         dry_run=dry_run,
@@ -83,6 +85,24 @@ def file(loaded: settings.Loaded, url: str | None) -> targets.Target:
             "--from sqlite:///FILE"
         )
     return found
+
+
+def _check_outputs(origin: targets.Target, outputs: Mapping[str, Path | None]) -> None:
+    """What a move writes is not the file that it reads, and it can be written, said at once."""
+    assert origin.path is not None
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if path.resolve() == origin.path.resolve():
+            raise SettingsError(f"{option} {path}: this is the file that is moved; name another")
+        is_new = not path.exists()
+        try:
+            path.open("a").close()
+        except OSError as error:
+            what = f"{option} {path}: it cannot be written: {error.strerror}"
+            raise SettingsError(what) from error
+        if is_new:
+            path.unlink()
 
 
 def _default(loaded: settings.Loaded) -> str:

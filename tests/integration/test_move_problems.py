@@ -452,6 +452,7 @@ WRONG = {
     "--policy enum=strip": "--policy enum=strip: wanted one of stop, skip, null for enum, found",
     "--time item.at=weeks": "--time item.at=weeks: wanted TABLE.COLUMN=FORM with one of epoch_s",
     "--time item.title=epoch_s --dry-run": "--time item.title: the target has no such column",
+    "--report /nowhere/x": "--report /nowhere/x: it cannot be written: No such file",
     "--rejects /nowhere/x": "--rejects /nowhere/x: it cannot be written: No such file",
     "--database-url sqlite:///x.db": "the settings lead to SQLite",
     "--time at=epoch_s": "--time at=epoch_s: wanted TABLE.COLUMN=FORM with one of epoch_s,",
@@ -501,6 +502,12 @@ def test_keys_that_are_no_utf8_are_listed_like_other_values(stranger: Stranger) 
 def test_options_that_make_no_sense(stranger: Stranger) -> None:
     for options, message in WRONG.items():
         assert message in stranger.move(options).expect(2).stderr
+    before = stranger.file.read_bytes()
+    for option in ("--report", "--rejects"):
+        refused = stranger.move(f"{option} {stranger.file}").expect(2).stderr
+        assert f"{option} {stranger.file}: this is the file that is moved; name another" in refused
+    assert stranger.file.read_bytes() == before
+    assert stranger.is_untouched()
 
 
 def test_damage_of_the_file_itself_stops_the_move(stranger: Stranger) -> None:
