@@ -5,6 +5,7 @@ from typing import Any
 
 from bootstrap import libpq
 from bootstrap.catalog.words import literal
+from bootstrap.errors import DriftError
 from bootstrap.move import wanted
 from bootstrap.postgres import OWN_SCHEMAS
 
@@ -124,14 +125,26 @@ select json_build_object(
            case when d.classid = 'pg_class'::regclass then d.objid else d.refobjid end
       join pg_catalog.pg_sequence q on q.seqrelid = s.oid
      where a.attrelid = t.oid and a.attnum > 0))
-  from t order by t.relname
+  from t order by t.relname, t.sql
 """
 
 
 def tables(connection: libpq.Connection, version_table: str) -> dict[str, wanted.Table]:
-    """The app's tables by name, the version table left out."""
-    rows = [row[0] for row in connection.execute(_QUERY)]
-    return {row["name"]: _table(row) for row in rows if row["name"] != version_table}
+    """The app's tables by name, the version table left out.
+
+    Raises DriftError where two have one name.
+    """
+    rows = [row for (row,) in connection.execute(_QUERY) if row["name"] != version_table]
+    found: dict[str, wanted.Table] = {}
+    for table in map(_table, rows):
+        if table.name in found:
+            raise DriftError(
+                f"the target has two tables named {table.name}, {found[table.name].sql} and "
+                f"{table.sql}: a SQLite file has one, and which of them is meant nobody says; "
+                "nothing was moved; move into a database that has one, then bring up the other"
+            )
+        found[table.name] = table
+    return found
 
 
 def _table(row: Mapping[str, Any]) -> wanted.Table:

@@ -60,7 +60,8 @@ def plans(
     found: list[Problem] = []
     ours = source.tables()
     ours.pop(version_table, None)
-    made = []
+    made: list[Plan] = []
+    strange: set[str] = set()
     _check_rules(request.times, targets)
     for table in wanted.order(tuple(targets.values())):
         theirs = _named(ours, table.name)
@@ -69,11 +70,18 @@ def plans(
             continue
         pairs, missing = _pairs(source, theirs, table, request, ask)
         found += missing
-        made.append(Plan(theirs, table, tuple(pairs), source.count(theirs.name)))
+        if pairs:
+            made.append(Plan(theirs, table, tuple(pairs), source.count(theirs.name)))
+        else:
+            strange.add(theirs.name)
     taken = {plan.source.name for plan in made}
     for name in (*ours, *source.virtual()):
         if name not in taken and _any(source, name):
-            what = "a table of this name in the target"
+            what = (
+                "a column that the target has"
+                if name in strange
+                else "a table of this name in the target"
+            )
             found.append(_problem(request, "unknown_table", name, what))
     return made, found
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bootstrap.move import forms, single, wanted
+from bootstrap.move import forms, single, source, wanted
 from bootstrap.move.forms import jsontext
 from tests.support.postgres import Server
 
@@ -441,6 +441,12 @@ def test_what_is_no_length_of_time(value: Any) -> None:
     with pytest.raises(forms.BadValueError) as caught:
         interval().one(value)
     assert caught.value.kind == "time"
+
+
+def test_a_text_becomes_the_bytes_that_it_is_made_of() -> None:
+    with pytest.raises(forms.BadValueError) as caught:
+        form("bytea").one(source.decoded(b"a\xff\xed\xa0\x80\xc3\xa9"))
+    assert caught.value.fixes == {"convert": b"a\xff\xed\xa0\x80\xc3\xa9"}
 
 
 @pytest.mark.parametrize("written", ["2024-W01-1", "2024-1-01x", "20240101", "2024-02-30"])

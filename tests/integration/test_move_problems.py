@@ -16,7 +16,9 @@ import psycopg
 import pytest
 
 from bootstrap import cli as program
-from bootstrap.move import reading, source
+from bootstrap import libpq, target
+from bootstrap.errors import DriftError
+from bootstrap.move import described, reading, source
 from tests.support import cli
 from tests.support.cli import Result
 
@@ -163,6 +165,9 @@ def test_what_has_no_counterpart_is_a_problem_where_it_holds_anything(stranger: 
         "create table extra (x)",
         "insert into extra values (1)",
         "create table vacant (x)",
+        "drop table team",
+        "create table team (number)",
+        "insert into team values (null)",
         "alter table item add column more",
         "alter table item add column none",
         "insert into item (must, more) values ('', 1)",
@@ -172,11 +177,28 @@ def test_what_has_no_counterpart_is_a_problem_where_it_holds_anything(stranger: 
         ("missing_table", "lonely", None, {}),
         ("unknown_column", "item", "more", {}),
         ("unknown_table", "extra", None, {}),
+        ("unknown_table", "team", None, {}),
     ]
     left = "--policy unknown_table=leave --policy unknown_column=leave --policy missing_table=leave"
     moved = stranger.move(left).expect(0).json()
-    assert moved["found"] == {"missing_table": 1, "unknown_column": 1, "unknown_table": 1}
+    assert moved["found"] == {"missing_table": 1, "unknown_column": 1, "unknown_table": 2}
     assert stranger.rows("select id, must from item") == [(1, "")]
+
+
+def test_two_tables_of_one_name_are_not_mixed_up(database18: str) -> None:
+    with psycopg.connect(database18) as connection:
+        connection.execute("create schema ours create table word (n integer)")
+        connection.execute("create table word (n integer)")
+    with (
+        closing(libpq.reach(target.parse(database18).conninfo())) as own,
+        pytest.raises(DriftError) as caught,
+    ):
+        described.tables(own, "alembic_version")
+    assert caught.value.message == (
+        "the target has two tables named word, ours.word and word: a SQLite file has one, and "
+        "which of them is meant nobody says; nothing was moved; move into a database that has one, "
+        "then bring up the other"
+    )
 
 
 FIXED: list[tuple[str, str, Any, Any]] = [

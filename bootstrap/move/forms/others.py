@@ -62,7 +62,9 @@ class Bytes:
         if isinstance(value, bytes):
             return f"\\\\x{value.hex()}"
         text = value if isinstance(value, str) else texts.number_text(value)
-        raise BadValueError("storage_class", "a blob", {"convert": text.encode(errors="replace")})
+        # What is no UTF-8 becomes the very bytes that it is.
+        data = text.encode(errors="surrogateescape")
+        raise BadValueError("storage_class", "a blob", {"convert": data})
 
 
 class Asked:
