@@ -82,9 +82,9 @@ def test_database_and_app_apart_over_ssh(
     assert 'POSTGRES_SSL="verify-full"' in app.run("cat /etc/bootstrapd/godel/app.env")
     assert "rediss://" in app.run("cat /etc/bootstrapd/godel/credentials/redis_url")
     for port in (5432, 6379):
-        knock = f"timeout 3 bash -c '</dev/tcp/db/{port}'; echo $?"
-        assert app.run(knock).strip() == "0"
-        assert other.run(knock).strip() == "124"
+        knock = f"bash -c '</dev/tcp/db/{port}'; echo $?"
+        assert app.run(f"timeout 30 {knock}").strip() == "0"
+        assert other.run(f"timeout 3 {knock}").strip() == "124"
 
     # Passwords are rotated while the app serves: whoever tries again is served.
     rotate(Deployment(site, "db", database.address, f"http://{app.address}:7373"))
