@@ -25,11 +25,16 @@ class Findings:
         self._file: TextIO | None = None
         if rejects is not None:
             try:
-                self._file = rejects.open("w", encoding="utf-8")
+                self._file = rejects.open("a", encoding="utf-8")
             except OSError as error:
                 raise SettingsError(
                     f"--rejects {rejects}: it cannot be written: {error.strerror}"
                 ) from error
+
+    def start(self) -> None:
+        """All rows are looked at now: what an earlier look has written goes."""
+        if self._file is not None:
+            self._file.truncate(0)
 
     def add(self, problem: Problem) -> None:
         """One more."""

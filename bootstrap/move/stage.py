@@ -120,6 +120,9 @@ def _moved_before(run: Run, watching: fence.Guard) -> Moved | None:
 
 
 def _compare_again(run: Run, moved: Moved) -> None:
+    # What was done about values then is done again, whatever is asked for now.
+    run.request = replace(run.request, policy={**run.request.policy, **moved.actions})
+    run.findings.policy = run.request.policy
     tables = transfer.look(run)
     now = {table.plan.name: table.digest.text for table in tables}
     changed = [table.name for table in moved.tables if now.get(table.name) != table.digest]

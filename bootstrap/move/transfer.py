@@ -18,6 +18,7 @@ from bootstrap.move.run import Counter, Run, Table
 def look(run: Run) -> list[Table]:
     """Look at every value of the source; nothing is sent."""
     path = run.request.path
+    run.findings.start()
     with (
         run.stage("scan", f"looking at every value of {path}"),
         prepare.schema(run.place) as here,
@@ -49,6 +50,7 @@ def bring(run: Run, logbook: Logbook) -> tuple[Load, list[Table]]:
     base = run.place.base
     assert isinstance(base, postgres.Postgres)
     before = base.catalog()
+    run.findings.start()
     with (
         source.opened(run.request.path) as origin,
         run.plans(origin, base.connection, run.place.here.target) as plans,

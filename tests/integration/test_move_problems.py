@@ -241,6 +241,22 @@ def test_policies_say_what_is_done_instead(stranger: Stranger) -> None:
 LONG = "é" * 600_000
 
 
+def test_again_what_was_left_out_is_still_told(stranger: Stranger) -> None:
+    stranger.insert(flag=2)
+    stranger.execute("create table extra (x)", "insert into extra values (1)")
+    rejects = stranger.file.with_name("rejects")
+    options = f"--policy boolean=skip --policy unknown_table=leave --rejects {rejects} --fence"
+    plain = "--policy boolean=skip --policy unknown_table=leave"
+    assert stranger.move(plain).expect(0).json()["changed"] is True
+    # Neither what is asked for now nor a file that is fenced by now makes it another move.
+    assert stranger.move().expect(0).json()["repeated"] is True
+    stranger.move(options).expect(0)
+    told = rejects.read_text()
+    assert [json.loads(line)["class"] for line in told.splitlines()] == ["unknown_table", "boolean"]
+    assert stranger.move(options).expect(0).json()["repeated"] is True
+    assert rejects.read_text() == told
+
+
 def test_policies_hold_for_values_too_long_to_be_held(stranger: Stranger) -> None:
     stranger.insert(note=f"{LONG}\0")
     stranger.insert(note=f"{'x' * 1_000_000}\0")
