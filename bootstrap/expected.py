@@ -21,7 +21,7 @@ from bootstrap import (
     settings,
 )
 from bootstrap import target as targets
-from bootstrap.errors import DriftError, MigrationError, SettingsError
+from bootstrap.errors import DriftError, MigrationError, RefusedError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,8 @@ def replayed(
 ) -> Iterator[targets.Target]:
     """A scratch database, the target's kind by default, with the revisions up to `revision`.
 
-    Raises MigrationError where a revision needs more than the revisions before it.
+    Raises MigrationError where a revision needs more than the revisions before it, RefusedError
+    where the server goes away.
     """
     from bootstrap import child, scratch
 
@@ -200,6 +201,13 @@ def replayed(
                     own.replay_base(here, known, worker, record, stop, goal)
                 worker.call("upgrade", revision=revision, total=total)
             except child.WorkerError as error:
+                if error.failure["disconnected"]:
+                    raise RefusedError(
+                        f"{place.identity} failed while revisions were tried on it: "
+                        f"{error.failure['message']}; nothing half done is left, run again when "
+                        "the cause is mended",
+                        sqlstate=error.failure["sqlstate"],
+                    ) from error
                 raise MigrationError(
                     f"revision {known.title(error.failure['revision'] or revision)} cannot be "
                     f"replayed on {place.identity} ({place.dialect}): {error.failure['message']}; "

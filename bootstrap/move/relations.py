@@ -250,9 +250,14 @@ class Relations:
         theirs = [parent.source_column(column) for column in reference.referred] if parent else []
         if parent is None or None in theirs:
             return " where true"
+        # A type such as citext may know no case, as the columns of the source may.
+        exact = {
+            name: "" if parent.target.column(name).base == "other" else " collate binary"
+            for name in reference.referred
+        }
         on = " and ".join(
-            f"p.{quoted(name)} = c.{quoted(own)} collate binary"
-            for name, own in zip(theirs, names, strict=True)
+            f"p.{quoted(name)} = c.{quoted(own)}{exact[column]}"
+            for column, name, own in zip(reference.referred, theirs, names, strict=True)
             if name is not None
         )
         kept = self._kept(parent)

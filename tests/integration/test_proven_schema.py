@@ -130,6 +130,20 @@ def test_revisions_that_need_more_than_each_other_have_no_snapshot(
     assert not (shop.path / "alembic" / "snapshots").exists()
 
 
+def test_a_server_that_goes_away_is_no_fault_of_the_revision(
+    run: Run, project: MakeProject, database18: str
+) -> None:
+    gone = 'op.execute("select pg_terminate_backend(pg_backend_pid())")'
+    shop = project(revisions=[gone], models=False)
+    error = run("snapshot --json", env={"DATABASE_URL": database18}, cwd=shop.path).expect(3)
+    message = error.json()["error"]["message"]
+    assert message.startswith("the scratch database bootstrapd_scratch_")
+    assert message.endswith(
+        " failed while revisions were tried on it: terminating connection due to administrator "
+        "command; nothing half done is left, run again when the cause is mended"
+    )
+
+
 def test_a_damaged_snapshot_is_an_error_that_names_it(
     run: Run, shop: Project, tmp_path: Path
 ) -> None:
