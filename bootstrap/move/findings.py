@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from bootstrap.errors import SettingsError
 from bootstrap.move.problems import Action, Class, Problem
+from bootstrap.move.request import unwritable
 
 KEPT = 1000
 
@@ -27,9 +27,7 @@ class Findings:
             try:
                 self._file = rejects.open("a", encoding="utf-8")
             except OSError as error:
-                raise SettingsError(
-                    f"--rejects {rejects}: it cannot be written: {error.strerror}"
-                ) from error
+                raise unwritable("--rejects", rejects, error) from error
 
     def start(self) -> None:
         """All rows are looked at now: what an earlier look has written goes."""

@@ -60,8 +60,7 @@ def _by_sqlite(origin: source.Source, plan: Plan, check: wanted.Check) -> Iterat
     names = [*keys, *(quoted(plan.names.all[name]) for name in used)]
     query = f"select {', '.join(names)} from {quoted(plan.source.name)} where not ({expression})"
     try:
-        with source.any_text(origin.connection):
-            rows = origin.connection.execute(query)
+        rows = origin.connection.execute(query)
     except sqlite3.OperationalError:
         return None
     return _rows(origin, rows, len(keys), used)

@@ -133,26 +133,26 @@ class Load:
 
         One may number several tables.
         """
-        following: dict[str, int] = {}
+        following: dict[str, tuple[int, int]] = {}
         for plan in self.plans:
             for sequence in plan.target.sequences:
                 if sequence.increment > 0:
-                    after = self._after(plan, sequence, source.sequence(plan.source.name))
-                    following[sequence.name] = max(after, following.get(sequence.name, after))
-        for name, number in following.items():
-            query = "select seqmax from pg_catalog.pg_sequence where seqrelid = $1::regclass"
-            (most,) = self._connection.row(query, name)
+                    given = source.sequence(plan.source.name)
+                    found = self._following(plan, sequence, given)
+                    following[sequence.name] = max(found, following.get(sequence.name, found))
+        for name, (number, most) in following.items():
             if number <= most:
                 self._connection.execute(f"alter sequence {name} restart with {number}")
 
-    def _after(self, plan: Plan, sequence: wanted.Numbering, given: int) -> int:
+    def _following(self, plan: Plan, sequence: wanted.Numbering, given: int) -> tuple[int, int]:
+        """The number that a sequence is to give next by this table, and the most that it can."""
         column = libpq.identifier(sequence.column)
-        (highest, first) = self._connection.row(
-            f"select (select max({column}) from {plan.target.sql})::int8, seqstart"
+        (highest, first, most) = self._connection.row(
+            f"select (select max({column}) from {plan.target.sql})::int8, seqstart, seqmax"
             " from pg_catalog.pg_sequence where seqrelid = $1::regclass",
             sequence.name,
         )
-        return int(max((highest or 0) + 1, given + 1, first))
+        return max((highest or 0) + 1, given + 1, first), most
 
     def commit(self) -> None:
         """Keep everything, which is not to be kept already."""

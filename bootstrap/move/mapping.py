@@ -9,7 +9,7 @@ from bootstrap.libpq import identifier as quoted
 from bootstrap.move import checks, forms, problems, wanted
 from bootstrap.move.problems import Problem
 from bootstrap.move.request import Request
-from bootstrap.move.source import Source
+from bootstrap.move.source import Source, kind
 from bootstrap.move.source import Table as SourceTable
 
 
@@ -129,7 +129,7 @@ def _any(source: Source, table: str, column: str | None = None) -> bool:
         return bool(source.connection.execute(query).fetchone()[0])
     except sqlite3.OperationalError as error:
         # What only the app's own SQLite can read, by a module or a function of it, may hold some.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+        if kind(error) != sqlite3.SQLITE_ERROR:
             raise
         return True
 

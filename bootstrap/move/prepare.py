@@ -79,10 +79,7 @@ def check_way(place: Place, logbook: Logbook) -> None:
     place.require_writable(sight)
     # A move that was killed may have left what the revisions put in.
     if not logbook.begun():
-        assert isinstance(place.base, postgres.Postgres)
-        _, version = database.version_table(place.here.app)
-        tables = described.tables(place.base.connection, version).values()
-        check_empty(place, logbook, rows(place.base.connection, tables))
+        check_empty(place, logbook, _rows_there(place))
 
 
 @contextlib.contextmanager
@@ -131,10 +128,14 @@ def target(place: Place, logbook: Logbook, source: str) -> None:
             validate.judge(place.here, found, record)
     history.settle(base, place.known, base.current())
     if logbook.begun() and logbook.prepared() is None:
-        assert isinstance(base, postgres.Postgres)
-        _, version = database.version_table(place.here.app)
-        tables = described.tables(base.connection, version).values()
-        logbook.write("prepared", source, rows(base.connection, tables))
+        logbook.write("prepared", source, _rows_there(place))
+
+
+def _rows_there(place: Place) -> dict[str, int]:
+    """How many rows there are in the target's tables that have any."""
+    assert isinstance(place.base, postgres.Postgres)
+    _, version = database.version_table(place.here.app)
+    return rows(place.base.connection, described.tables(place.base.connection, version).values())
 
 
 def rows(connection: libpq.Connection, tables: Iterable[wanted.Table]) -> dict[str, int]:

@@ -44,7 +44,7 @@ def chunks(
 
     A row with a value over HUGE_BYTES comes alone, that value as a Huge.
     """
-    reader = _Reader(origin.connection, table, columns)
+    reader = _Reader(origin, table, columns)
     level, calm = 0, 0
     while True:
         count = CHUNK_ROWS[level]
@@ -69,14 +69,12 @@ def chunks(
 class _Reader:
     """Reads from one table the rows `after` one by its key, or the first ones."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, table: source.Table, columns: Sequence[str]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, origin: source.Source, table: source.Table, columns: Sequence[str]) -> None:
+        self._connection = origin.connection
+        self._encoding = origin.encoding
         self._table = table
         self._columns = columns
         self._names = [table.sql(name) for name in (*table.keys, *columns)]
-        ((self._encoding,),) = connection.execute("pragma encoding")
         self.after: Sequence[Any] | None = None
 
     def chunk(self, count: int) -> tuple[list[Row], bool]:

@@ -198,10 +198,9 @@ class Relations:
             text = single.printed(pair, value, self._decide)
             return None if text == NULL else text
 
-        connection = self._source.connection
-        ((encoding,),) = connection.execute("pragma encoding")
+        encoding = self._source.encoding
         errors = "surrogateescape" if encoding == "UTF-8" else "replace"
-        connection.create_function(function, 2, normal, deterministic=True)
+        self._source.connection.create_function(function, 2, normal, deterministic=True)
         own = quoted(name)
         kind = f"typeof({own})"
         return f"{function}(iif({kind} = 'text', hex({own}), {own}), {kind})"

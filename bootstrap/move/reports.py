@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrap import report
-from bootstrap.errors import SettingsError
 from bootstrap.move.problems import Problem
-from bootstrap.move.request import Request
+from bootstrap.move.request import Request, unwritable
 from bootstrap.move.result import Moved, Table
 from bootstrap.move.run import Run
 from bootstrap.move.run import Table as Copied
@@ -77,9 +76,7 @@ def write(request: Request, moved: Moved) -> None:
     try:
         request.report.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SettingsError(
-            f"--report {request.report}: it cannot be written: {error.strerror}"
-        ) from error
+        raise unwritable("--report", request.report, error) from error
 
 
 def fitting(moved: Moved) -> str:

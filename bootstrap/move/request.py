@@ -87,6 +87,11 @@ def file(loaded: settings.Loaded, url: str | None) -> targets.Target:
     return found
 
 
+def unwritable(option: str, path: Path, error: OSError) -> SettingsError:
+    """What to say of an output that cannot be written."""
+    return SettingsError(f"{option} {path}: it cannot be written: {error.strerror}")
+
+
 def _check_outputs(origin: targets.Target, outputs: Mapping[str, Path | None]) -> None:
     """What a move writes is not the file that it reads, and it can be written, said at once."""
     assert origin.path is not None
@@ -99,8 +104,7 @@ def _check_outputs(origin: targets.Target, outputs: Mapping[str, Path | None]) -
         try:
             path.open("a").close()
         except OSError as error:
-            what = f"{option} {path}: it cannot be written: {error.strerror}"
-            raise SettingsError(what) from error
+            raise unwritable(option, path, error) from error
         if is_new:
             path.unlink()
 

@@ -40,6 +40,7 @@ class Source:
         self.stamp = stamp(path)
         ((self.version,),) = connection.execute("select sqlite_version()")
         ((self.wal,),) = connection.execute("pragma journal_mode")
+        ((self.encoding,),) = connection.execute("pragma encoding")
 
     def tables(self) -> dict[str, Table]:
         """All tables with rows of their own, by name."""
@@ -122,7 +123,7 @@ def opened(path: Path) -> Iterator[Source]:
 
 def unreadable(path: Path, error: sqlite3.DatabaseError) -> BootstrapdError:
     """What SQLite says of a file, in words that say what to do."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = kind(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockError(
             f"another process has {path} to itself, and did not let go of it in "
@@ -147,6 +148,11 @@ def unreadable(path: Path, error: sqlite3.DatabaseError) -> BootstrapdError:
         f"{path} cannot be read to its end: {error}; nothing was moved; restore the file from a "
         "backup, or save what can be with sqlite3's .recover"
     )
+
+
+def kind(error: sqlite3.Error) -> int:
+    """The kind of an error by SQLite's number; one without a number counts as an error in SQL."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 def _shut(path: Path, error: sqlite3.DatabaseError) -> RefusedError:
@@ -221,7 +227,7 @@ def integrity(path: Path) -> Integrity:
             try:
                 found = connection.execute(f"pragma {check}(1000)").fetchall()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+                if kind(error) != sqlite3.SQLITE_ERROR:
                     raise
                 left_out = str(error)
                 continue
