@@ -1,12 +1,11 @@
 """Hosts to be provisioned. A bare one is for a module that says so; others have their packages."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import hosts
+from tests.support import clusters, hosts
 from tests.support.hosts import Site
 
 # What takes the longest of a first run: packages, before anything is made of them.
@@ -35,14 +34,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def prepared(site: Site) -> str:
     """The image of a host that has the packages, and nothing made of them."""
-    subprocess.run(
-        ["docker", "build", "--quiet", "--tag", PREPARED, "-"],
-        input=_RECIPE,
-        text=True,
-        check=True,
-        capture_output=True,
-    )
-    return PREPARED
+    return clusters.build(PREPARED, _RECIPE)
 
 
 @pytest.fixture

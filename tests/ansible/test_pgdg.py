@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tls
-from tests.support.clusters import sql
+from tests.support import clusters, tls
 from tests.support.hosts import Host, Site
 
 pytestmark = [pytest.mark.container, pytest.mark.benchmark, pytest.mark.timeout(1800)]
@@ -16,13 +15,9 @@ KEY = Path("/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc")
 ADDRESS = KEY.stem
 IMAGE = "bootstrapd-test-pgdg:trixie"
 # PostgreSQL 15 is that of the release before, which this one does not have.
-_RECIPE = r"""
-FROM systemd-host:trixie
-RUN sed -e 's/^Suites:.*/Suites: bookworm/' /etc/apt/sources.list.d/debian.sources | head -n 5 \
-        > /etc/apt/sources.list.d/bookworm.sources \
-    && printf 'Package: *\nPin: release n=bookworm\nPin-Priority: 100\n' \
-        > /etc/apt/preferences.d/bookworm \
-    && apt-get -qq update \
+_RECIPE = (
+    clusters.WITH_BOOKWORM
+    + r"""    && apt-get -qq update \
     && apt-get -qq install --yes --no-install-recommends apt-utils gpg gpg-agent >/dev/null
 WORKDIR /srv/pub/repos/apt
 RUN mkdir -p pool/partial dists/trixie-pgdg/main/binary-amd64 \
@@ -37,6 +32,7 @@ RUN mkdir -p pool/partial dists/trixie-pgdg/main/binary-amd64 \
     && gpg --armor --export > /srv/key.asc
 RUN touch /etc/.updated /var/.updated
 """
+)
 _SERVE = """
 import functools, http.server, ssl
 
@@ -59,11 +55,7 @@ def _write(host: Host, path: str, text: str) -> None:
 @pytest.fixture
 def repository(site: Site, tmp_path: Path) -> tuple[str, str]:
     """A host that serves packages under the project's address; its key and its authority."""
-    built = subprocess.run(
-        ["docker", "build", "--tag", IMAGE, "-"], input=_RECIPE, text=True, capture_output=True
-    )
-    assert built.returncode == 0, built.stderr
-    host = site.start("mirror", IMAGE, "--network-alias", ADDRESS)
+    host = site.start("mirror", clusters.build(IMAGE, _RECIPE), "--network-alias", ADDRESS)
     authority = tls.Authority(tmp_path)
     for file, path in zip(authority.files(ADDRESS), ("served.pem", "served.key"), strict=True):
         _write(host, f"/etc/{path}", file.read_text())
@@ -106,7 +98,7 @@ def test_packages_of_the_project_by_its_address_and_from_a_mirror(
         ("mirrored", "http://mirror/pub/repos/apt trixie-pgdg/main"),
     ):
         host = site.hosts[name]
-        assert sql(host, "show server_version").startswith("15.")
+        assert clusters.sql(host, "show server_version").startswith("15.")
         assert source in host.run("apt-cache policy postgresql-15")
     assert site.play("site").expect().changed == {"direct": 0, "mirrored": 0}
 

@@ -27,14 +27,18 @@ RUN for release in trixie bookworm; do \
         postgresql-18 postgresql-17 postgresql-15 python3-psycopg2
 RUN touch /etc/.updated /var/.updated
 """
-# PostgreSQL 15 is that of the release before, to be upgraded to this one's 17.
-_RECIPE = r"""
+# The start of a recipe: apt knows the packages of the release before too, and prefers none of them.
+WITH_BOOKWORM = r"""
 FROM systemd-host:trixie
 RUN sed -e 's/^Suites:.*/Suites: bookworm/' /etc/apt/sources.list.d/debian.sources | head -n 5 \
         > /etc/apt/sources.list.d/bookworm.sources \
     && printf 'Package: *\nPin: release n=bookworm\nPin-Priority: 100\n' \
         > /etc/apt/preferences.d/bookworm \
-    && mkdir -p /etc/postgresql-common/createcluster.d \
+"""
+# PostgreSQL 15 is that of the release before, to be upgraded to this one's 17.
+_RECIPE = (
+    WITH_BOOKWORM
+    + r"""    && mkdir -p /etc/postgresql-common/createcluster.d \
     && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
     && apt-get -qq update \
     && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
@@ -46,19 +50,21 @@ RUN sed -e 's/^Suites:.*/Suites: bookworm/' /etc/apt/sources.list.d/debian.sourc
 # Nothing of these starts by itself, and the first boot has nothing to catch up with.
 RUN systemctl disable redis-server && touch /etc/.updated /var/.updated
 """
+)
 
 
 def image() -> str:
     """The image of such a host, built where it is not there yet."""
-    return _build(_IMAGE, _RECIPE)
+    return build(_IMAGE, _RECIPE)
 
 
 def newer_image() -> str:
     """That of a host with PostgreSQL 15, 17 and 18, and no other tools."""
-    return _build(_NEWER_IMAGE, _NEWER_RECIPE)
+    return build(_NEWER_IMAGE, _NEWER_RECIPE)
 
 
-def _build(name: str, recipe: str) -> str:
+def build(name: str, recipe: str) -> str:
+    """An image of this name, made by this recipe; its name again."""
     need("docker")
     built = subprocess.run(
         ["docker", "build", "--tag", name, "-"], input=recipe, text=True, capture_output=True
